@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Zoned qcow2 images: what qcow2.c calls
+ *
+ * The glue takes requests, asks the zone rules, does the I/O, and keeps the
+ * order between data, metadata and write pointers (docs/devel/zoned-qcow2.rst,
+ * "What is durable, and when").  It is the only zoned code that waits.
+ *
+ * All functions but those named otherwise are called with the graph read lock
+ * held and without s->lock.  Positions and lengths are in bytes.
+ */
+#ifndef BLOCK_QCOW2_ZONED_H
+#define BLOCK_QCOW2_ZONED_H
+
+#include "block/block_int.h"
+#include "block/qcow2-zone-table.h"
+
+/* The state of an open zoned image; one allocation, s->zoned. */
+typedef struct Qcow2Zoned Qcow2Zoned;
+
+/*
+ * Make the state of an image with the checked header @h, whose table of
+ * h->nr_zones entries (as on disk, all validated) is @table.  Takes @table
+ * over (g_free).  NULL and errp on lack of memory.
+ */
+Qcow2Zoned *qcow2_zoned_new(BlockDriverState *bs, const Qcow2ZonedHeader *h,
+                            uint64_t *table, Error **errp);
+void qcow2_zoned_free(Qcow2Zoned *z);
+const Qcow2ZonedHeader *qcow2_zoned_header(const Qcow2Zoned *z);
+/* Open and active zones now, for qemu-img info and query-block. */
+
+void qcow2_zoned_refresh_limits(BlockDriverState *bs);
+
+int coroutine_fn GRAPH_RDLOCK
+qcow2_zoned_co_preadv_part(BlockDriverState *bs, int64_t offset, int64_t bytes,
+                           QEMUIOVector *qiov, size_t qiov_offset,
+                           BdrvRequestFlags flags);
+int coroutine_fn GRAPH_RDLOCK
+qcow2_zoned_co_pwritev_part(BlockDriverState *bs, int64_t offset,
+                            int64_t bytes, QEMUIOVector *qiov,
+                            size_t qiov_offset, BdrvRequestFlags flags);
+int coroutine_fn GRAPH_RDLOCK
+qcow2_zoned_co_pwrite_zeroes(BlockDriverState *bs, int64_t offset,
+                             int64_t bytes, BdrvRequestFlags flags);
+int coroutine_fn GRAPH_RDLOCK
+qcow2_zoned_co_pdiscard(BlockDriverState *bs, int64_t offset, int64_t bytes);
+int coroutine_fn GRAPH_RDLOCK
+qcow2_zoned_co_block_status(BlockDriverState *bs, bool want_zero,
+                            int64_t offset, int64_t bytes, int64_t *pnum,
+                            int64_t *map, BlockDriverState **file);
+
+int coroutine_fn GRAPH_RDLOCK
+qcow2_zoned_co_zone_report(BlockDriverState *bs, int64_t offset,
+                           unsigned int *nr_zones, BlockZoneDescriptor *zones);
+int coroutine_fn GRAPH_RDLOCK
+qcow2_zoned_co_zone_mgmt(BlockDriverState *bs, BlockZoneOp op, int64_t offset,
+                         int64_t len, BdrvZoneFlags flags);
+int coroutine_fn GRAPH_RDLOCK
+qcow2_zoned_co_zone_append(BlockDriverState *bs, int64_t *offset,
+                           QEMUIOVector *qiov, BdrvRequestFlags flags);
+
+/* .bdrv_co_flush_to_os: the table follows the data it speaks of. */
+int coroutine_fn GRAPH_RDLOCK
+qcow2_zoned_co_flush_to_os(BlockDriverState *bs);
+
+/*
+ * Make the table current: caches, flush, table, flush.  For close and
+ * inactivate, in or out of coroutines, with nothing in flight.  Silent when
+ * the node is read-only or inactive.
+ */
+int coroutine_mixed_fn GRAPH_RDLOCK qcow2_zoned_sync(BlockDriverState *bs);
+
+#endif
