@@ -153,8 +153,9 @@ int zone_append_begin(ZoneRules *zr, uint64_t offset, uint64_t bytes,
  * The write is done (@ok), or failed.  Takes @w over.
  *
  * A failed write that is the last one accepted gives its range back, and so
- * do holes directly below it, in cascade.  (A zone that this takes out of
- * Full becomes Closed, or Empty with nothing left.)  A write that fails below
+ * do holes directly below it, in cascade.  A filled hole stays: the pointer on
+ * disk may cover it already, and must never lead data.  (A zone that this
+ * takes out of Full becomes Closed, or Empty with nothing left.)  A write that fails below
  * others becomes a hole: it reads as zeros and zone_rules_complete() stays
  * below it until it is filled, written again, or the zone is reset.
  */
