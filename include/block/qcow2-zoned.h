@@ -27,10 +27,14 @@ Qcow2Zoned *qcow2_zoned_new(BlockDriverState *bs, const Qcow2ZonedHeader *h,
                             uint64_t *table, Error **errp);
 void qcow2_zoned_free(Qcow2Zoned *z);
 const Qcow2ZonedHeader *qcow2_zoned_header(const Qcow2Zoned *z);
-/* Open and active zones now, for qemu-img info and query-block. */
 
 void qcow2_zoned_refresh_limits(BlockDriverState *bs);
 
+/*
+ * The rows of qcow2's driver table.  Requests of an image without zones pass
+ * straight on to qcow2's own functions, but for the zone calls, which answer
+ * -ENOTSUP.
+ */
 int coroutine_fn GRAPH_RDLOCK
 qcow2_zoned_co_preadv_part(BlockDriverState *bs, int64_t offset, int64_t bytes,
                            QEMUIOVector *qiov, size_t qiov_offset,
@@ -48,6 +52,14 @@ int coroutine_fn GRAPH_RDLOCK
 qcow2_zoned_co_block_status(BlockDriverState *bs, bool want_zero,
                             int64_t offset, int64_t bytes, int64_t *pnum,
                             int64_t *map, BlockDriverState **file);
+
+/* -ENOTSUP for a zoned image, so that the caller reads and writes instead. */
+int coroutine_fn GRAPH_RDLOCK
+qcow2_zoned_co_copy_range_from(BlockDriverState *bs, BdrvChild *src,
+                               int64_t src_offset, BdrvChild *dst,
+                               int64_t dst_offset, int64_t bytes,
+                               BdrvRequestFlags read_flags,
+                               BdrvRequestFlags write_flags);
 
 int coroutine_fn GRAPH_RDLOCK
 qcow2_zoned_co_zone_report(BlockDriverState *bs, int64_t offset,

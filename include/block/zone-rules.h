@@ -179,8 +179,9 @@ uint64_t zone_rules_complete(const ZoneRules *zr, uint32_t i);
 uint64_t zone_rules_acknowledged(const ZoneRules *zr, uint32_t i);
 
 /*
- * Changes with each reset, finish and given-back range of zone @i: a sample of
- * the zone that is older than its generation is void.
+ * Changes with each reset and finish of zone @i that succeeds: a sample of
+ * zone_rules_complete() that is older is void.  A given-back range changes
+ * nothing here: it lies above all that is complete.
  */
 uint32_t zone_rules_generation(const ZoneRules *zr, uint32_t i);
 
