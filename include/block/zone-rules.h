@@ -64,7 +64,7 @@ typedef struct ZoneGeometry {
 typedef struct ZoneInfo {
     uint64_t start;             /* absolute */
     uint64_t length;            /* bytes; the last zone may be shorter */
-    uint64_t capacity;          /* bytes, <= length */
+    uint64_t capacity;          /* bytes, <= length; conventional: = length */
     /*
      * Absolute.  Full: start + capacity.  Conventional: the zone's start (it
      * has no meaning there).
@@ -91,6 +91,7 @@ typedef struct ZoneWrite {
  * Sequential zones are Empty, conventional ones NOT_WP.
  * Returns NULL if there is not enough memory (a hostile image may ask for a
  * million zones; that is at most 32 bytes each).
+ * When they are freed, nothing may be in flight.
  */
 ZoneRules *zone_rules_new(const ZoneGeometry *g);
 void zone_rules_free(ZoneRules *zr);
@@ -104,13 +105,16 @@ const ZoneGeometry *zone_rules_geometry(const ZoneRules *zr);
  */
 void zone_rules_load(ZoneRules *zr, uint32_t i, uint64_t wp);
 
-/* Only for tests and for later use: a zone that has become worn out. */
+/*
+ * Only for tests and for later use: sequential zone @i has become worn out,
+ * and is READ_ONLY or OFFLINE from now on.
+ */
 void zone_rules_set_worn(ZoneRules *zr, uint32_t i, ZoneState state);
 
-/* Geometry helpers. @offset < disk_size, @i < nr_zones. */
+/* Geometry helpers, absolute. @offset < disk_size, @i < nr_zones. */
 uint32_t zone_rules_index(const ZoneRules *zr, uint64_t offset);
 uint64_t zone_rules_start(const ZoneRules *zr, uint32_t i);
-uint64_t zone_rules_capacity_end(const ZoneRules *zr, uint32_t i); /* absolute */
+uint64_t zone_rules_capacity_end(const ZoneRules *zr, uint32_t i);
 
 void zone_rules_get(const ZoneRules *zr, uint32_t i, ZoneInfo *info);
 uint32_t zone_rules_nr_open(const ZoneRules *zr);
@@ -122,17 +126,28 @@ uint32_t zone_rules_nr_active(const ZoneRules *zr);
  * queues the request.
  */
 bool zone_rules_op_pending(const ZoneRules *zr, uint32_t i);
+/* In how many zones?  An operation on all zones waits until it is none. */
+uint32_t zone_rules_nr_pending(const ZoneRules *zr);
 
 /*
  * Accept a write of [@offset, @offset + @bytes).  @bytes > 0, both multiples
  * of 512, within the disk (the caller has checked).
  *
  * A request in conventional zones only is always accepted.  A request that
- * touches a sequential zone lies within that zone.  Conditions are checked in
- * the order state, write pointer, boundary, resources.  The write pointer
- * moves now, so that the next write can be accepted at once; *@w records the
- * range and goes back through zone_write_end().  A write of exactly the range
- * of a hole is admitted again.
+ * touches a sequential zone lies within that zone.  Conditions are checked on
+ * the first sequential zone that it touches (and, where it begins in a
+ * conventional one, on the part from there), in the order state, write
+ * pointer, boundary, resources.  The write pointer moves now, so that the next
+ * write can be accepted at once; *@w records the range and goes back through
+ * zone_write_end().
+ *
+ * An Empty or Closed zone is opened implicitly, also by a write that fills it
+ * (which so needs the resources, for the moment that it is open).
+ *
+ * A write of exactly the range of a hole is admitted again, whatever the state
+ * of the zone but READ_ONLY and OFFLINE, and changes no state: it was accepted
+ * once.  -EAGAIN: it would be, but zeros are being written there just now
+ * (zone_hole_begin()); wait for zone_hole_end(), then ask again.
  *
  * Returns 0, or -BLK_ZONE_ERR_*; on error nothing has changed and *@w is NULL.
  * Must not be called while an operation is pending on a zone it touches.
@@ -153,22 +168,32 @@ int zone_append_begin(ZoneRules *zr, uint64_t offset, uint64_t bytes,
  * The write is done (@ok), or failed.  Takes @w over.
  *
  * A failed write that is the last one accepted gives its range back, and so
- * do holes directly below it, in cascade.  A filled hole stays: the pointer on
- * disk may cover it already, and must never lead data.  (A zone that this
- * takes out of Full becomes Closed, or Empty with nothing left.)  A write that fails below
- * others becomes a hole: it reads as zeros and zone_rules_complete() stays
- * below it until it is filled, written again, or the zone is reset.
+ * do holes directly below it, in cascade.  (No filled hole is ever among them:
+ * only holes below a completed write are filled.)  A zone that this takes out
+ * of Full becomes Closed, whatever the limits are (as after a crash, only new
+ * activations are refused then), or Empty with nothing left; a Closed one with
+ * nothing left becomes Empty; an open one stays open.
+ *
+ * A write that fails below others becomes a hole: it reads as zeros and
+ * zone_rules_complete() stays below it until it is filled, written again, or
+ * the zone is reset.  Where a write into a filled hole fails, the hole has to
+ * be filled again, but does not hold zone_rules_complete() back: the pointer
+ * on disk may be above it already.
  */
 void zone_write_end(ZoneRules *zr, ZoneWrite *w, bool ok);
 
-/* Writes in flight (accepted, not ended) in zone @i. */
+/*
+ * Writes in flight (accepted, not ended) and claimed holes in zone @i.  Writes
+ * to conventional zones are not counted.
+ */
 uint32_t zone_rules_in_flight(const ZoneRules *zr, uint32_t i);
 
 /*
  * Absolute end of the prefix of zone @i in which every accepted byte is
  * complete (or is a filled hole): the highest value that the write pointer on
  * disk may take once that data is durable.  == wp if nothing is in flight and
- * there is no hole.  For conventional zones: the zone's start.
+ * there is no unfilled hole.  It goes down only with a reset.  For
+ * conventional zones: the zone's start.
  */
 uint64_t zone_rules_complete(const ZoneRules *zr, uint32_t i);
 
@@ -187,21 +212,26 @@ uint32_t zone_rules_generation(const ZoneRules *zr, uint32_t i);
 
 /*
  * Holes.  zone_hole_begin() picks the lowest unfilled hole of zone @i that
- * nobody is writing, and claims it (it then counts as in flight);
+ * nobody is writing and that lies below a completed write (below
+ * zone_rules_acknowledged()), and claims it (it then counts as in flight);
  * zone_hole_end() releases it, as filled with zeros (@ok) or not.  A filled
  * hole counts as complete, still reads as zeros, and a write of exactly its
  * range is still admitted, until the zone is reset.  NULL: there is none.
+ *
+ * With nothing in flight, every unfilled hole lies below a completed write, so
+ * filling until there is none makes zone_rules_complete() reach wp.
  */
 ZoneWrite *zone_hole_begin(ZoneRules *zr, uint32_t i);
 void zone_hole_end(ZoneRules *zr, ZoneWrite *w, bool ok);
-/* Any unfilled hole in zone @i that is not claimed? */
+/* Would zone_hole_begin() find one in zone @i? */
 bool zone_rules_has_hole(const ZoneRules *zr, uint32_t i);
 
 /*
  * What a read at @offset (< disk_size) sees: sets *@n (<= @bytes, > 0) to the
  * length of the first part that is uniform, and returns 1 if that part is to
  * be read from the image, 0 if it reads as zeros (at or above the write
- * pointer, in flight, a hole), or -BLK_ZONE_ERR_OFFLINE.
+ * pointer, in flight, a hole), or -BLK_ZONE_ERR_OFFLINE.  A part ends at the
+ * end of a sequential zone.
  * A whole read is usually one part: cost is O(1 + writes in flight there).
  */
 int zone_read_part(const ZoneRules *zr, uint64_t offset, uint64_t bytes,
@@ -217,27 +247,39 @@ int zone_read_part(const ZoneRules *zr, uint64_t offset, uint64_t bytes,
  * the operation; nothing changes then.  (An open that runs out of resources
  * midway leaves the zones before that one opened, as the zones of a range are
  * acted on in order.)  Must not be called while an operation is pending on one
- * of the zones.
+ * of the zones (ZONE_OP_ALL: on any zone).  -ENOMEM: nothing changes.
  *
- * Open and close take effect at once and leave *@op NULL.
+ * Open and close take effect at once and leave *@op NULL.  A close does not
+ * wait for writes in flight.  An implicitly open zone with nothing written
+ * (its writes have failed) closes as an explicitly open one does; closed to
+ * make room, it becomes Empty.
  *
- * Finish and reset of zones already Full or Empty are no change, and leave
- * *@op NULL where there is no other zone.  Otherwise the zones to change are
- * marked pending and listed in *@op; the caller waits until zone_op_drained(),
- * makes the change durable, and calls zone_op_end(), which takes the new
- * states (@ok) or leaves the old ones, ends pending and frees @op.
+ * Reset of Empty zones and finish of Full ones are no change, and leave *@op
+ * NULL where there is no other zone.  But a Full zone that is not complete,
+ * which a failing write could still take out of Full, is finished like others.
+ * (That a Full zone's pointer is durable is for the caller to see to.)
+ * Otherwise the zones to change are marked pending and listed in *@op; the
+ * caller waits until zone_op_drained(), makes the change durable, and calls
+ * zone_op_end(), which takes the new states (@ok) or leaves the old ones, ends
+ * pending and frees @op.
+ *
+ * Write pointers may go down while an operation waits: look at them only once
+ * it has drained.  Before a finish is made durable the caller fills the holes;
+ * one left unfilled holds zone_rules_complete() back in the Full zone.
  * Finish needs no open or active slot.
  */
 typedef struct ZoneOp {
     ZoneOpType type;
     uint32_t nr;                /* zones to change */
     uint32_t *zones;            /* their indices, ascending */
+    uint32_t nr_busy;           /* for zone-rules.c only */
 } ZoneOp;
 
 int zone_op_begin(ZoneRules *zr, ZoneOpType type, unsigned flags,
                   uint64_t offset, uint64_t len, ZoneOp **op);
 /* No write is in flight, and no hole claimed, in any zone of @op. */
 bool zone_op_drained(const ZoneRules *zr, const ZoneOp *op);
+/* With @ok, @op has drained. */
 void zone_op_end(ZoneRules *zr, ZoneOp *op, bool ok);
 
 #endif
