@@ -165,6 +165,7 @@ class Guest:
                 self.command_line(*fds), stdin=subprocess.DEVNULL,
                 stdout=err, stderr=err, pass_fds=fds, env=self.env,
                 preexec_fn=_die_with_parent)
+        self.started = time.monotonic()
         self.agent, self.monitor = agent, qmp
         agent.start()
         qmp.start()
@@ -174,20 +175,30 @@ class Guest:
         """Start QEMU and wait until commands can be run."""
         if self.proc is None:
             self.start()
+        if not self.booted(timeout):
+            self._boot_failed('no sign of it in %d s' % timeout)
+        return self
+
+    def booted(self, timeout):
+        """After start(): whether commands can be run, at most timeout s from
+        now.  GuestError where QEMU has ended."""
         try:
             hello = self._hello.get(timeout=timeout)
         except queue.Empty:
-            hello = 'timeout'
-        if not isinstance(hello, dict):
-            code = self.proc.poll() if hello else self.wait_exit(30)
-            text = self.qemu_errors() + self.console_tail()
-            self.kill()
-            raise GuestError('the guest did not come up (%s)\n%s' % (
-                'no sign of it in %d s' % timeout if hello else
-                'QEMU ended with status %s' % code, text))
+            if time.monotonic() - self.started > BOOT_TIMEOUT:
+                self._boot_failed('no sign of it in %d s' % BOOT_TIMEOUT)
+            return False
+        if hello is None:
+            self._boot_failed('QEMU ended with status %s' %
+                              self.wait_exit(30))
         self.kernel = hello['hello']
         self.qmp('qmp_capabilities')
-        return self
+        return True
+
+    def _boot_failed(self, why):
+        text = self.qemu_errors() + self.console_tail()
+        self.kill()
+        raise GuestError('the guest did not come up (%s)\n%s' % (why, text))
 
     def poweroff(self, timeout=RUN_TIMEOUT):
         """Orderly shutdown: sync, power off, QEMU ends by itself."""
