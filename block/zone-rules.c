@@ -511,7 +511,8 @@ static int check_write_state(ZoneState state)
 }
 
 /* Accept @bytes, not past the capacity, at the write pointer of zone @i. */
-static int accept(ZoneRules *zr, uint32_t i, uint64_t bytes, ZoneWrite **w)
+static int accept_write(ZoneRules *zr, uint32_t i, uint64_t bytes,
+                        ZoneWrite **w)
 {
     Zone *z = &zr->zones[i];
 
@@ -587,7 +588,7 @@ int zone_write_begin(ZoneRules *zr, uint64_t offset, uint64_t bytes,
     if (offset < conventional_end || end > zone_rules_capacity_end(zr, i)) {
         return -BLK_ZONE_ERR_BOUNDARY;
     }
-    return accept(zr, i, bytes, w);
+    return accept_write(zr, i, bytes, w);
 }
 
 int zone_append_begin(ZoneRules *zr, uint64_t offset, uint64_t bytes,
@@ -617,7 +618,7 @@ int zone_append_begin(ZoneRules *zr, uint64_t offset, uint64_t bytes,
     if (bytes > zone_rules_capacity_end(zr, i) - z->wp) {
         return -BLK_ZONE_ERR_BOUNDARY;
     }
-    return accept(zr, i, bytes, w);
+    return accept_write(zr, i, bytes, w);
 }
 
 /*
