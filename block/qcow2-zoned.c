@@ -96,7 +96,10 @@ struct Qcow2Zoned {
     QTAILQ_HEAD(, ZoneWaiter) waiters;
     QLIST_HEAD(, ZoneRead) reads;
     CoQueue progress;           /* a write, read, hole or operation ended */
-    /* Blocks of the table that hold a zone with more data than its entry */
+    /*
+     * Blocks of the table in which a zone may have more data than its entry
+     * says, or a hole
+     */
     unsigned long *dirty;
 
     /*
@@ -235,12 +238,12 @@ static ZoneWaiter *first_waiter(Qcow2Zoned *z, uint32_t zone)
 }
 
 /*
- * Wait until no operation is pending on the zone at @offset and all who came
- * before have had their turn.  The caller decides before it drops the lock.
+ * Wait until no operation is pending on @zone and all who came before have
+ * had their turn.  The caller decides before it drops the lock.
  */
-static void coroutine_fn wait_for_zone(Qcow2Zoned *z, uint64_t offset)
+static void coroutine_fn wait_for_zone(Qcow2Zoned *z, uint32_t zone)
 {
-    ZoneWaiter self = { .zone = zone_rules_index(z->rules, offset) };
+    ZoneWaiter self = { .zone = zone };
     ZoneWaiter *next;
 
     if (!zone_rules_op_pending(z->rules, self.zone) &&
@@ -317,18 +320,31 @@ static void coroutine_fn end_write(Qcow2Zoned *z, ZoneWrite *w, bool ok,
     } else {
         zone_write_end(z->rules, w, ok);
     }
-    if (ok) {
-        mark_dirty(z, zone);
-    }
+    /* A failure may leave a hole, which a flush has to look at, too. */
+    mark_dirty(z, zone);
     qemu_co_queue_restart_all(&z->progress);
 }
 
 static int coroutine_fn accept_write(Qcow2Zoned *z, uint64_t offset,
                                      uint64_t bytes, ZoneWrite **w)
 {
+    uint32_t zone = MAX(zone_rules_index(z->rules, offset),
+                        z->hdr.nr_conventional);
+    int ret;
+
     QEMU_LOCK_GUARD(&z->lock);
-    wait_for_zone(z, offset);
-    return zone_write_begin(z->rules, offset, bytes, w);
+    for (;;) {
+        if (zone <= zone_rules_index(z->rules, offset + bytes - 1)) {
+            /* The rules decide by the first sequential zone touched. */
+            wait_for_zone(z, zone);
+        }
+        ret = zone_write_begin(z->rules, offset, bytes, w);
+        if (ret != -EAGAIN) {
+            return ret;
+        }
+        /* A flush is writing zeros over the hole that this is to fill. */
+        qemu_co_queue_wait(&z->progress, &z->lock);
+    }
 }
 
 static int coroutine_fn accept_append(Qcow2Zoned *z, uint64_t offset,
@@ -338,7 +354,7 @@ static int coroutine_fn accept_append(Qcow2Zoned *z, uint64_t offset,
         return -BLK_ZONE_ERR_INVALID_APPEND;
     }
     QEMU_LOCK_GUARD(&z->lock);
-    wait_for_zone(z, offset);
+    wait_for_zone(z, zone_rules_index(z->rules, offset));
     return zone_append_begin(z->rules, offset, bytes, w);
 }
 
@@ -441,7 +457,7 @@ qcow2_zoned_co_preadv_part(BlockDriverState *bs, int64_t offset, int64_t bytes,
         WITH_QEMU_LOCK_GUARD(&z->lock) {
             if (track) {
                 /* What a reset gives back may get another owner meanwhile. */
-                wait_for_zone(z, offset);
+                wait_for_zone(z, zone_rules_index(z->rules, offset));
             }
             ret = zone_read_part(z->rules, offset, bytes, &n);
             if (ret > 0 && track) {
@@ -684,8 +700,7 @@ static int coroutine_fn GRAPH_RDLOCK
 complete_prefix(BlockDriverState *bs, Qcow2Zoned *z, uint32_t zone,
                 uint32_t generation, uint64_t target)
 {
-    while (zone_rules_generation(z->rules, zone) == generation &&
-           zone_rules_complete(z->rules, zone) < target) {
+    while (zone_rules_generation(z->rules, zone) == generation) {
         ZoneWrite *hole = NULL;
         int ret;
 
@@ -693,24 +708,26 @@ complete_prefix(BlockDriverState *bs, Qcow2Zoned *z, uint32_t zone,
         if (!zone_rules_op_pending(z->rules, zone)) {
             hole = zone_hole_begin(z->rules, zone);
         }
-        if (!hole) {
+        if (hole) {
+            qemu_mutex_unlock(&z->lock);
+            ret = zeroize(bs, hole->start, hole->bytes, 0);
+            end_write(z, hole, ret >= 0, true);
+            qemu_mutex_lock(&z->lock);
+            if (ret < 0) {
+                return ret;
+            }
+        } else if (zone_rules_complete(z->rules, zone) < target) {
             qemu_co_queue_wait(&z->progress, &z->lock);
-            continue;
-        }
-        qemu_mutex_unlock(&z->lock);
-        ret = zeroize(bs, hole->start, hole->bytes, 0);
-        end_write(z, hole, ret >= 0, true);
-        qemu_mutex_lock(&z->lock);
-        if (ret < 0) {
-            return ret;
+        } else {
+            break;
         }
     }
     return 0;
 }
 
 /*
- * Append to @samples one change for each zone whose acknowledged writes the
- * table does not cover yet.  z->lock is held, and dropped meanwhile.
+ * Append to @samples one change for each zone that has holes, or acknowledged
+ * writes that the table does not cover yet.  z->lock is held, and dropped meanwhile.
  */
 static int coroutine_fn GRAPH_RDLOCK
 sample_zones(BlockDriverState *bs, Qcow2Zoned *z, GArray *samples)
@@ -727,7 +744,7 @@ sample_zones(BlockDriverState *bs, Qcow2Zoned *z, GArray *samples)
         for (i = first_zone_of(z, block); i < end_zone_of(z, block); i++) {
             uint64_t target = zone_rules_acknowledged(z->rules, i);
 
-            if (target > entry_wp(z, i)) {
+            if (target > entry_wp(z, i) || zone_rules_has_hole(z->rules, i)) {
                 g_array_append_vals(samples, &(EntryChange) {
                     .zone = i,
                     .generation = zone_rules_generation(z->rules, i),

@@ -638,7 +638,6 @@ static void give_back(ZoneRules *zr, uint32_t i, ZoneRange *r)
         range_drop(z, r);
         r = range_of(z->busy->open.tail);
     }
-    z->generation++;
 
     empty = z->wp == zone_rules_start(zr, i);
     if (z->state == ZONE_STATE_FULL ||
