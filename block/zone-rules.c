@@ -516,6 +516,7 @@ static int accept_write(ZoneRules *zr, uint32_t i, uint64_t bytes,
 {
     Zone *z = &zr->zones[i];
 
+    g_assert(!z->pending);
     /* Also where the write fills the zone: it is open for a moment. */
     if (z->state != ZONE_STATE_EXPLICIT_OPEN) {
         int ret = open_zone(zr, i, ZONE_STATE_IMPLICIT_OPEN);
@@ -539,6 +540,7 @@ static int accept_again(ZoneRules *zr, uint32_t i, ZoneRange *r, ZoneWrite **w)
 {
     Zone *z = &zr->zones[i];
 
+    g_assert(!z->pending);
     if (r->user == RANGE_FILL) {
         return -EAGAIN;
     }
@@ -568,7 +570,6 @@ int zone_write_begin(ZoneRules *zr, uint64_t offset, uint64_t bytes,
     /* The first sequential zone, and the part of the request from there. */
     i = MAX(zone_rules_index(zr, offset), zr->g.nr_conventional);
     z = &zr->zones[i];
-    g_assert(!z->pending);
     if (z->busy && offset < z->wp && z->state != ZONE_STATE_READ_ONLY &&
         z->state != ZONE_STATE_OFFLINE) {
         ZoneRange *r = find_range(z, offset, bytes);
@@ -610,7 +611,6 @@ int zone_append_begin(ZoneRules *zr, uint64_t offset, uint64_t bytes,
 
     i = zone_rules_index(zr, offset);
     z = &zr->zones[i];
-    g_assert(!z->pending);
     ret = check_write_state(z->state);
     if (ret < 0) {
         return ret;

@@ -150,7 +150,9 @@ uint32_t zone_rules_nr_pending(const ZoneRules *zr);
  * (zone_hole_begin()); wait for zone_hole_end(), then ask again.
  *
  * Returns 0, or -BLK_ZONE_ERR_*; on error nothing has changed and *@w is NULL.
- * Must not be called while an operation is pending on a zone it touches.
+ * Must not be called while an operation is pending on the zone of @offset.
+ * (One pending on a zone that the request runs into from a conventional one
+ * does no harm: such a request is refused.)
  */
 int zone_write_begin(ZoneRules *zr, uint64_t offset, uint64_t bytes,
                      ZoneWrite **w);
