@@ -28,9 +28,10 @@
 #include "qemu/osdep.h"
 #include "qemu/bitmap.h"
 #include "qemu/coroutine.h"
-#include "qemu/error-report.h"
 #include "qemu/lockable.h"
+#include "qemu/memalign.h"
 #include "qapi/error.h"
+#include "block/block-io.h"
 #include "block/block_int.h"
 #include "block/qcow2-zoned.h"
 #include "block/zone-errors.h"
@@ -978,7 +979,7 @@ run_op(BlockDriverState *bs, Qcow2Zoned *z, ZoneOp *op)
     int ret = changes ? 0 : -ENOMEM;
 
     WITH_QEMU_LOCK_GUARD(&z->lock) {
-        while (!zone_rules_op_drained(z->rules, op) ||
+        while (!zone_op_drained(z->rules, op) ||
                (unmap && reads_pending(z))) {
             qemu_co_queue_wait(&z->progress, &z->lock);
         }

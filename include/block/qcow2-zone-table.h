@@ -44,6 +44,13 @@ void qcow2_zoned_ext_encode(const Qcow2ZonedHeader *h,
 bool qcow2_zoned_header_check(const Qcow2ZonedHeader *h, uint64_t disk_size,
                               uint64_t cluster_size, Error **errp);
 
+/*
+ * The same rules for the options of a new image; errors name the options of
+ * -o.  Fills in h->nr_zones.
+ */
+bool qcow2_zoned_options_check(Qcow2ZonedHeader *h, uint64_t disk_size,
+                               uint64_t cluster_size, Error **errp);
+
 /* Size in bytes of the table, not rounded to clusters. */
 static inline uint64_t qcow2_zoned_table_size(const Qcow2ZonedHeader *h)
 {
