@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Zoned qcow2 images: creating them, and telling about them
+ *
+ * Takes the options of a new image from -o and QMP, checks them before
+ * anything is written, and makes the header extension and the write-pointer
+ * table; see qcow2-zoned-format.h.  The rules between the values are those of
+ * the format (qcow2-zone-table.h), not of this file.
+ */
+#include "qemu/osdep.h"
+#include "qemu/cutils.h"
+#include "qemu/units.h"
+#include "qapi/error.h"
+#include "qapi/util.h"
+#include "qobject/qdict.h"
+#include "block/qcow2-zoned-format.h"
+#include "qcow2.h"
+
+/* A disk gets zones of this size unless it is too small for some of them. */
+#define DEFAULT_ZONE_SIZE   (256 * MiB)
+#define DEFAULT_MIN_ZONES   4
+
+bool qcow2_zoned_convert_opts(QDict *qdict, Error **errp)
+{
+    static const struct {
+        const char *opt;
+        const char *qmp;
+        bool is_u32;
+    } names[] = {
+        { BLOCK_OPT_ZONE_SIZE, BLOCK_OPT_ZONE_SIZE, false },
+        { BLOCK_OPT_ZONE_CAPACITY, BLOCK_OPT_ZONE_CAPACITY, false },
+        { BLOCK_OPT_ZONE_CONVENTIONAL, "zone.conventional-zones", true },
+        { BLOCK_OPT_ZONE_MAX_ACTIVE, "zone.max-active-zones", true },
+        { BLOCK_OPT_ZONE_MAX_OPEN, "zone.max-open-zones", true },
+    };
+    const char *zoned = qdict_get_try_str(qdict, BLOCK_OPT_ZONED);
+    const char *mode = qdict_get_try_str(qdict, BLOCK_OPT_ZONE_MODE);
+    bool on = false;
+    int i;
+
+    if (zoned) {
+        if (!qapi_bool_parse(BLOCK_OPT_ZONED, zoned, &on, errp)) {
+            return false;
+        }
+        if (!on && mode) {
+            error_setg(errp, "Options '" BLOCK_OPT_ZONED "=%s' and '"
+                       BLOCK_OPT_ZONE_MODE "=%s' contradict each other",
+                       zoned, mode);
+            return false;
+        }
+        qdict_del(qdict, BLOCK_OPT_ZONED);
+    }
+    if (mode && strcmp(mode, Qcow2ZoneModel_str(QCOW2_ZONE_MODEL_HOST_MANAGED)))
+    {
+        error_setg(errp, "Option '" BLOCK_OPT_ZONE_MODE "=%s' must be '%s'",
+                   mode, Qcow2ZoneModel_str(QCOW2_ZONE_MODEL_HOST_MANAGED));
+        return false;
+    }
+    if (on && !mode) {
+        qdict_put_str(qdict, BLOCK_OPT_ZONE_MODE,
+                      Qcow2ZoneModel_str(QCOW2_ZONE_MODEL_HOST_MANAGED));
+    }
+
+    for (i = 0; i < ARRAY_SIZE(names); i++) {
+        const char *val = qdict_get_try_str(qdict, names[i].opt);
+        uint64_t num;
+
+        if (!val) {
+            continue;
+        }
+        if (!on && !mode) {
+            error_setg(errp, "Option '%s=%s' needs a zoned image: use it with "
+                       "'" BLOCK_OPT_ZONED "=on' or '" BLOCK_OPT_ZONE_MODE
+                       "=%s'", names[i].opt, val,
+                       Qcow2ZoneModel_str(QCOW2_ZONE_MODEL_HOST_MANAGED));
+            return false;
+        }
+        if (names[i].is_u32 &&
+            (qemu_strtou64(val, NULL, 0, &num) < 0 || num > UINT32_MAX)) {
+            error_setg(errp, "Option '%s=%s' must be a number from 0 to %"
+                       PRIu32, names[i].opt, val, UINT32_MAX);
+            return false;
+        }
+        if (strcmp(names[i].opt, names[i].qmp)) {
+            qdict_put_str(qdict, names[i].qmp, val);
+            qdict_del(qdict, names[i].opt);
+        }
+    }
+    return true;
+}
+
+static uint64_t default_zone_size(uint64_t disk_size, uint64_t cluster_size)
+{
+    uint64_t size = DEFAULT_ZONE_SIZE;
+
+    while (size > cluster_size &&
+           DIV_ROUND_UP(disk_size, size) < DEFAULT_MIN_ZONES) {
+        size /= 2;
+    }
+    return size;
+}
+
+bool qcow2_zoned_check_create(const BlockdevCreateOptionsQcow2 *opts,
+                              int version, uint64_t cluster_size,
+                              Qcow2ZonedHeader *h, Error **errp)
+{
+    const Qcow2ZoneHostManaged *zone;
+    const char *what = NULL;
+
+    *h = (Qcow2ZonedHeader) { .zoned = 0 };
+    if (!opts->zone) {
+        return true;
+    }
+    assert(opts->zone->mode == QCOW2_ZONE_MODEL_HOST_MANAGED);
+    zone = &opts->zone->u.host_managed;
+
+    if (version < 3) {
+        what = "version v2 (compat=0.10)";
+    } else if (opts->backing_file) {
+        what = "a backing file";
+    } else if (opts->data_file) {
+        what = "an external data file";
+    } else if (opts->lazy_refcounts) {
+        what = "lazy refcounts";
+    }
+    if (what) {
+        error_setg(errp, "A zoned image cannot have %s", what);
+        return false;
+    }
+
+    h->zoned = 1;
+    h->zone_size = zone->has_size ? zone->size :
+        default_zone_size(opts->size, cluster_size);
+    h->zone_capacity = zone->has_capacity ? zone->capacity : h->zone_size;
+    h->nr_conventional = zone->conventional_zones;
+    h->max_active = zone->max_active_zones;
+    h->max_open = zone->has_max_open_zones ? zone->max_open_zones :
+        h->max_active;
+    return qcow2_zoned_options_check(h, opts->size, cluster_size, errp);
+}
+
+int coroutine_fn qcow2_zoned_create(BlockDriverState *bs,
+                                    const Qcow2ZonedHeader *new_header,
+                                    Error **errp)
+{
+    BDRVQcow2State *s = bs->opaque;
+    g_autofree Qcow2ZonedHeader *h = NULL;
+    uint64_t entries_size = qcow2_zoned_table_size(new_header);
+    uint64_t size = ROUND_UP(entries_size, s->cluster_size);
+    g_autofree uint64_t *table = NULL;
+    int64_t offset;
+    uint32_t i;
+    int ret;
+
+    if (!new_header->zoned) {
+        return 0;
+    }
+
+    h = g_new(Qcow2ZonedHeader, 1);
+    *h = *new_header;
+    table = g_try_malloc0(size);
+    if (!table) {
+        error_setg(errp, "Not enough memory for the write-pointer table of %"
+                   PRIu64 " bytes", size);
+        return -ENOMEM;
+    }
+    for (i = 0; i < h->nr_zones; i++) {
+        table[i] = qcow2_zoned_entry_encode(h, i, i * h->zone_size);
+    }
+
+    qemu_co_mutex_lock(&s->lock);
+    offset = qcow2_alloc_clusters(bs, size);
+    if (offset < 0) {
+        ret = offset;
+        goto out;
+    }
+    ret = qcow2_pre_write_overlap_check(bs, 0, offset, size, false);
+    if (ret < 0) {
+        goto out;
+    }
+    ret = bdrv_co_pwrite(bs->file, offset, size, table, 0);
+    if (ret < 0) {
+        goto out;
+    }
+    ret = qcow2_flush_caches(bs);
+    if (ret < 0) {
+        goto out;
+    }
+    ret = bdrv_co_flush(bs->file->bs);
+    if (ret < 0) {
+        goto out;
+    }
+
+    h->table_offset = offset;
+    s->zoned_header = g_steal_pointer(&h);
+    s->incompatible_features |= QCOW2_INCOMPAT_ZONED;
+    ret = qcow2_update_header(bs);
+    if (ret < 0) {
+        goto out;
+    }
+    ret = bdrv_co_flush(bs->file->bs);
+
+out:
+    qemu_co_mutex_unlock(&s->lock);
+    if (ret < 0) {
+        error_setg_errno(errp, -ret, "Could not write the write-pointer "
+                         "table of %" PRIu64 " bytes", size);
+    }
+    return ret;
+}
+
+ImageInfoSpecificQCow2Zone *qcow2_zoned_get_info(BlockDriverState *bs)
+{
+    BDRVQcow2State *s = bs->opaque;
+    const Qcow2ZonedHeader *h = s->zoned_header;
+    ImageInfoSpecificQCow2Zone *info;
+
+    if (!h || !h->zoned) {
+        return NULL;
+    }
+    info = g_new(ImageInfoSpecificQCow2Zone, 1);
+    *info = (ImageInfoSpecificQCow2Zone) {
+        .mode               = QCOW2_ZONE_MODEL_HOST_MANAGED,
+        .size               = h->zone_size,
+        .capacity           = h->zone_capacity,
+        .nr_zones           = h->nr_zones,
+        .conventional_zones = h->nr_conventional,
+        .max_active_zones   = h->max_active,
+        .max_open_zones     = h->max_open,
+    };
+    return info;
+}

@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Zoned qcow2 images: the format in the image file
+ *
+ * Reading and checking the header extension and the write-pointer table; see
+ * qcow2-zoned-format.h.  An image may come from anywhere: nothing that it
+ * holds is used before it has been checked, and no memory is allocated for a
+ * table that the file does not have.
+ */
+#include "qemu/osdep.h"
+#include "qemu/cutils.h"
+#include "qemu/range.h"
+#include "qapi/error.h"
+#include "qobject/qdict.h"
+#include "block/qcow2-zoned.h"
+#include "block/qcow2-zoned-format.h"
+#include "qcow2.h"
+
+int coroutine_fn qcow2_zoned_read_ext(BlockDriverState *bs, uint64_t offset,
+                                      uint32_t len, Error **errp)
+{
+    BDRVQcow2State *s = bs->opaque;
+    uint8_t buf[QCOW2_ZONED_EXT_SIZE];
+    Qcow2ZonedHeader h;
+    int ret;
+
+    if (s->zoned_header) {
+        error_setg(errp, "Zoned header extension: found twice, must be there "
+                   "once");
+        return -EINVAL;
+    }
+    if (len == sizeof(buf)) {
+        ret = bdrv_co_pread(bs->file, offset, len, buf, 0);
+        if (ret < 0) {
+            error_setg_errno(errp, -ret, "Zoned header extension: could not "
+                             "read it");
+            return ret;
+        }
+    }
+    if (!qcow2_zoned_ext_decode(buf, len, &h, errp)) {
+        return -EINVAL;
+    }
+    s->zoned_header = g_new(Qcow2ZonedHeader, 1);
+    *s->zoned_header = h;
+    return 0;
+}
+
+static bool has_backing_option(const QDict *options)
+{
+    const QDictEntry *e;
+
+    for (e = qdict_first(options); e; e = qdict_next(options, e)) {
+        const char *key = qdict_entry_key(e);
+
+        if (!strcmp(key, "backing") || strstart(key, "backing.", NULL)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* What a zoned image cannot have until somebody builds it. */
+static bool check_unsupported(BDRVQcow2State *s, const QCowHeader *header,
+                              const QDict *options, Error **errp)
+{
+    const char *what = NULL;
+
+    if (header->backing_file_offset) {
+        what = "a backing file";
+    } else if (has_backing_option(options)) {
+        what = "a backing file (option 'backing')";
+    } else if (s->incompatible_features & QCOW2_INCOMPAT_DATA_FILE) {
+        what = "an external data file";
+    } else if (header->nb_snapshots) {
+        what = "internal snapshots";
+    } else if (s->compatible_features & QCOW2_COMPAT_LAZY_REFCOUNTS) {
+        what = "lazy refcounts";
+    } else if (s->use_lazy_refcounts) {
+        what = "lazy refcounts (option 'lazy-refcounts')";
+    }
+    if (what) {
+        error_setg(errp, "A zoned image cannot have %s", what);
+        return false;
+    }
+    return true;
+}
+
+/* What the metadata that a table must not lie upon is called in errors. */
+static const char *overlapped_name(int ol)
+{
+    switch (ol) {
+    case QCOW2_OL_MAIN_HEADER:
+        return "the image header";
+    case QCOW2_OL_ACTIVE_L1:
+        return "the active L1 table";
+    case QCOW2_OL_ACTIVE_L2:
+        return "an L2 table";
+    case QCOW2_OL_REFCOUNT_TABLE:
+        return "the refcount table";
+    case QCOW2_OL_REFCOUNT_BLOCK:
+        return "a refcount block";
+    case QCOW2_OL_SNAPSHOT_TABLE:
+        return "the snapshot table";
+    case QCOW2_OL_INACTIVE_L1:
+        return "the L1 table of a snapshot";
+    case QCOW2_OL_BITMAP_DIRECTORY:
+        return "the bitmap directory";
+    default:
+        return "other metadata";
+    }
+}
+
+/* Is the table where it may be?  Only what is in memory is looked at. */
+static int coroutine_fn GRAPH_RDLOCK
+check_table_place(BlockDriverState *bs, Error **errp)
+{
+    BDRVQcow2State *s = bs->opaque;
+    uint64_t offset = s->zoned_header->table_offset;
+    uint64_t size = qcow2_zoned_table_size(s->zoned_header);
+    int64_t file_size;
+    int overlap_check = s->overlap_check;
+    int ret;
+
+    if (offset % s->cluster_size) {
+        error_setg(errp, "zonedmeta_offset 0x%" PRIx64 " must be a multiple "
+                   "of the cluster size %d", offset, s->cluster_size);
+        return -EINVAL;
+    }
+
+    file_size = bdrv_co_getlength(bs->file->bs);
+    if (file_size < 0) {
+        error_setg_errno(errp, -file_size, "Could not get the size of the "
+                         "image file");
+        return file_size;
+    }
+    if (offset > file_size || size > file_size - offset) {
+        error_setg(errp, "zonedmeta_offset 0x%" PRIx64 ": the table of %"
+                   PRIu64 " bytes must lie in the image file, which has %"
+                   PRId64 " bytes", offset, size, file_size);
+        return -EINVAL;
+    }
+
+    /*
+     * The same test as before each write of metadata, but here it does not
+     * depend on what the user has it look at, and never reads from the file.
+     */
+    s->overlap_check = QCOW2_OL_CACHED & ~QCOW2_OL_ZONE_TABLE;
+    ret = qcow2_check_metadata_overlap(bs, 0, offset, size);
+    s->overlap_check = overlap_check;
+    if (ret < 0) {
+        error_setg_errno(errp, -ret, "Could not check the place of the "
+                         "write-pointer table");
+        return ret;
+    }
+    if (ret > 0) {
+        error_setg(errp, "zonedmeta_offset 0x%" PRIx64 ": the table of %"
+                   PRIu64 " bytes must not overlap %s", offset, size,
+                   overlapped_name(ret));
+        return -EINVAL;
+    }
+    if (s->crypto_header.length &&
+        ranges_overlap(offset, ROUND_UP(size, s->cluster_size),
+                       s->crypto_header.offset, s->crypto_header.length)) {
+        error_setg(errp, "zonedmeta_offset 0x%" PRIx64 ": the table of %"
+                   PRIu64 " bytes must not overlap the encryption header",
+                   offset, size);
+        return -EINVAL;
+    }
+    return 0;
+}
+
+/* Read the table, whose place has been checked, and check every entry. */
+static uint64_t * coroutine_fn GRAPH_RDLOCK
+load_table(BlockDriverState *bs, Error **errp)
+{
+    BDRVQcow2State *s = bs->opaque;
+    const Qcow2ZonedHeader *h = s->zoned_header;
+    uint64_t disk_size = bs->total_sectors * BDRV_SECTOR_SIZE;
+    uint64_t size = qcow2_zoned_table_size(h);
+    g_autofree uint64_t *table = g_try_malloc(size);
+    uint64_t wp;
+    uint32_t i;
+    int ret;
+
+    if (!table) {
+        error_setg(errp, "Not enough memory for the write-pointer table of %"
+                   PRIu64 " bytes", size);
+        return NULL;
+    }
+    ret = bdrv_co_pread(bs->file, h->table_offset, size, table, 0);
+    if (ret < 0) {
+        error_setg_errno(errp, -ret, "Could not read the write-pointer table "
+                         "at offset 0x%" PRIx64, h->table_offset);
+        return NULL;
+    }
+    for (i = 0; i < h->nr_zones; i++) {
+        if (!qcow2_zoned_entry_decode(h, disk_size, i, table[i], &wp, errp)) {
+            return NULL;
+        }
+    }
+    return g_steal_pointer(&table);
+}
+
+int coroutine_fn qcow2_zoned_open(BlockDriverState *bs,
+                                  const QCowHeader *header,
+                                  const QDict *options, int flags,
+                                  Error **errp)
+{
+    ERRP_GUARD();
+    BDRVQcow2State *s = bs->opaque;
+    Qcow2ZonedHeader *h = s->zoned_header;
+    uint64_t *table;
+    int ret;
+
+    if (s->incompatible_features & QCOW2_INCOMPAT_ZONED) {
+        if (!h) {
+            error_setg(errp, "Incompatible feature bit %d (zoned format) is "
+                       "set, but the zoned header extension is missing",
+                       QCOW2_INCOMPAT_ZONED_BITNR);
+            return -EINVAL;
+        }
+    } else if (h) {
+        error_setg(errp, "Zoned header extension found, but incompatible "
+                   "feature bit %d (zoned format) is not set (qcow2 version "
+                   "%d)", QCOW2_INCOMPAT_ZONED_BITNR, s->qcow_version);
+        return -EINVAL;
+    }
+    if (!h || !h->zoned) {
+        return 0;
+    }
+
+    if (!qcow2_zoned_header_check(h, bs->total_sectors * BDRV_SECTOR_SIZE,
+                                  s->cluster_size, errp)) {
+        error_prepend(errp, "Zoned header extension: ");
+        return -EINVAL;
+    }
+
+    if (flags & BDRV_O_CHECK) {
+        /*
+         * qemu-img check wants to see and repair images that are refused
+         * below.  A table in a wrong place must not keep it from repairing
+         * what rightly lies there.
+         */
+        s->zoned_table_misplaced = check_table_place(bs, NULL) < 0;
+        return 0;
+    }
+
+    if (!check_unsupported(s, header, options, errp)) {
+        return -ENOTSUP;
+    }
+    ret = check_table_place(bs, errp);
+    if (ret < 0) {
+        error_prepend(errp, "Zoned header extension: ");
+        return ret;
+    }
+    table = load_table(bs, errp);
+    if (!table) {
+        error_prepend(errp, "Write-pointer table: ");
+        return -EINVAL;
+    }
+    s->zoned = qcow2_zoned_new(bs, h, table, errp);
+    return s->zoned ? 0 : -ENOMEM;
+}
+
+void qcow2_zoned_close(BlockDriverState *bs)
+{
+    BDRVQcow2State *s = bs->opaque;
+
+    qcow2_zoned_free(s->zoned);
+    s->zoned = NULL;
+    g_free(s->zoned_header);
+    s->zoned_header = NULL;
+}
+
+uint64_t qcow2_zoned_table_offset(BlockDriverState *bs)
+{
+    BDRVQcow2State *s = bs->opaque;
+
+    return s->zoned_header ? s->zoned_header->table_offset : 0;
+}
+
+uint64_t qcow2_zoned_table_length(BlockDriverState *bs)
+{
+    BDRVQcow2State *s = bs->opaque;
+
+    if (!s->zoned_header || !s->zoned_header->zoned ||
+        s->zoned_table_misplaced) {
+        return 0;
+    }
+    return qcow2_zoned_table_size(s->zoned_header);
+}

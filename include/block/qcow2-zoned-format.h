@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Zoned qcow2 images: the format in the image file
+ *
+ * Reads, checks, creates and repairs what makes an image zoned: the header
+ * extension and the write-pointer table (docs/interop/qcow2-zoned.rst).  It
+ * knows where they lie and what may stand there; what the values mean for
+ * requests is the business of qcow2-zoned.h.
+ *
+ * s->zoned_header is the extension of an image that has one.  Such an image is
+ * zoned if its "zoned" field says so; s->zoned is then its state.  An image
+ * that was opened to be checked (BDRV_O_CHECK) has no state, because its table
+ * may be anything.
+ *
+ * Functions that do I/O are called with the graph read lock held and, but for
+ * create, with s->lock held.
+ */
+#ifndef BLOCK_QCOW2_ZONED_FORMAT_H
+#define BLOCK_QCOW2_ZONED_FORMAT_H
+
+#include "block/block_int.h"
+#include "block/qcow2-zone-table.h"
+#include "qapi/qapi-types-block-core.h"
+
+struct QCowHeader;
+
+/*
+ * Read the extension of @len bytes at @offset of the image file.  Returns 0 or
+ * a negative errno; a second extension in one image is an error.
+ */
+int coroutine_fn GRAPH_RDLOCK
+qcow2_zoned_read_ext(BlockDriverState *bs, uint64_t offset, uint32_t len,
+                     Error **errp);
+
+/*
+ * All extensions have been read: refuse what must be refused, load the table
+ * and make the state of a zoned image.  Does nothing for an image without
+ * zones.  @header is in host byte order; @options are those of the open.
+ * Returns 0 or a negative errno.
+ */
+int coroutine_fn GRAPH_RDLOCK
+qcow2_zoned_open(BlockDriverState *bs, const struct QCowHeader *header,
+                 const QDict *options, int flags, Error **errp);
+
+/* Free all that the two functions above have made. */
+void qcow2_zoned_close(BlockDriverState *bs);
+
+/*
+ * Where metadata must not be overwritten by anything else: start and length
+ * (bytes, 0 if there is none) of the table in the image file.
+ */
+uint64_t qcow2_zoned_table_offset(BlockDriverState *bs);
+uint64_t qcow2_zoned_table_length(BlockDriverState *bs);
+
+/*
+ * Turn the zone options of -o in @qdict into those of QMP: zoned=on into
+ * zone.mode, underscores into dashes.
+ */
+bool qcow2_zoned_convert_opts(QDict *qdict, Error **errp);
+
+/*
+ * Check the options of a new image, before anything is written, and fill in
+ * the defaults: *@h is what qcow2_zoned_create() wants, but for the place of
+ * the table.  h->zoned is 0 if the image is to have no zones.
+ */
+bool qcow2_zoned_check_create(const BlockdevCreateOptionsQcow2 *opts,
+                              int version, uint64_t cluster_size,
+                              Qcow2ZonedHeader *h, Error **errp);
+
+/*
+ * Make the new image @bs, which has got its final size, a zoned one: write the
+ * table, then the header, and flush both.  Does nothing if h->zoned is 0.
+ */
+int coroutine_fn GRAPH_RDLOCK
+qcow2_zoned_create(BlockDriverState *bs, const Qcow2ZonedHeader *h,
+                   Error **errp);
+
+/* For qemu-img info and query-block; NULL for an image without zones. */
+ImageInfoSpecificQCow2Zone *qcow2_zoned_get_info(BlockDriverState *bs);
+
+#endif
