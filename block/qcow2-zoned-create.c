@@ -13,6 +13,7 @@
 #include "qapi/error.h"
 #include "qapi/util.h"
 #include "qobject/qdict.h"
+#include "block/block-io.h"
 #include "block/qcow2-zoned-format.h"
 #include "qcow2.h"
 

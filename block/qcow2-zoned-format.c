@@ -12,6 +12,7 @@
 #include "qemu/range.h"
 #include "qapi/error.h"
 #include "qobject/qdict.h"
+#include "block/block-io.h"
 #include "block/qcow2-zoned.h"
 #include "block/qcow2-zoned-format.h"
 #include "qcow2.h"
