@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What a zoned node does not take, and why
+ *
+ * Operations that would change a zoned node's data, size or chain without its
+ * write pointers knowing are refused before they touch anything.  Who may
+ * write to a zoned node at all is decided where the edge to it is made (see
+ * blk_set_zoned_aware()); what is left is here, as one table from operation
+ * to error text.
+ */
+#ifndef BLOCK_ZONED_REFUSE_H
+#define BLOCK_ZONED_REFUSE_H
+
+#include "block/block-common.h"
+
+typedef enum BdrvZonedOp {
+    BDRV_ZONED_OP_SNAPSHOT,         /* create, apply or delete one inside */
+    BDRV_ZONED_OP_BACKING,          /* have a backing file */
+    BDRV_ZONED_OP_AS_BACKING,       /* be one */
+    BDRV_ZONED_OP_RESIZE,
+    BDRV_ZONED_OP_COPY_ON_READ,
+    BDRV_ZONED_OP_COMPRESSED_WRITE,
+    BDRV_ZONED_OP_COPY_RANGE_TO,
+    BDRV_ZONED_OP_MAKE_EMPTY,
+    BDRV_ZONED_OP_VMSTATE,
+    BDRV_ZONED_OP_LAZY_REFCOUNTS,
+    BDRV_ZONED_OP_VERSION_2,
+    BDRV_ZONED_OP__MAX,
+} BdrvZonedOp;
+
+/*
+ * True, with an error that names the node and the rule, if @bs is zoned and
+ * so does not take @op.  False, and nothing else, if @bs is not zoned.
+ * @errp may be NULL.  Any thread that may look at @bs->bl.
+ */
+bool bdrv_zoned_refuse(BlockDriverState *bs, BdrvZonedOp op, Error **errp);
+
+/* The same for callers that return an errno: -ENOTSUP or 0. */
+int bdrv_zoned_check(BlockDriverState *bs, BdrvZonedOp op, Error **errp);
+
+/*
+ * For tools that are about to make @filename anew: true, with an error, if
+ * there is a zoned image there now, which the caller's user more likely
+ * wanted to write into.  Main loop only.
+ */
+bool GRAPH_UNLOCKED
+bdrv_zoned_refuse_overwrite(const char *filename, Error **errp);
+
+/*
+ * For tools that fill what they create and do not know zones: true, with an
+ * error, if the create options @opts ask for a zoned image.
+ */
+bool bdrv_zoned_refuse_create_opts(QemuOpts *opts, Error **errp);
+
+#endif
