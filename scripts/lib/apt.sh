@@ -30,9 +30,9 @@ APT_LISTS_MAX_AGE_MIN=1440
 
 # Print the machine's apt sources, one a line: URI, suites, components and
 # Signed-By, divided by tabs.  Both the one-line and the deb822 format are
-# read, from the folder named (default: the system's).
+# read, from the folder named.
 apt_list_sources() {
-    local etc=${1:-/etc/apt} f
+    local etc=$1 f
     for f in "$etc/sources.list" "$etc"/sources.list.d/*.list; do
         [ -f "$f" ] || continue
         awk '
@@ -120,10 +120,10 @@ apt_pick_mirror() {
 
 apt_write_conf() {
     local mirror uri key
-    mirror=$(apt_list_sources | apt_pick_mirror)
+    mirror=$(apt_list_sources /etc/apt | apt_pick_mirror)
     if [ -z "$mirror" ]; then
-        say "no Debian mirror (bookworm or trixie, main) in this machine's" \
-            "apt sources: add one, or use --qemu-src with --no-install" >&2
+        fail "no Debian mirror (bookworm or trixie, main) in this machine's" \
+            "apt sources: add one"
         return 1
     fi
     uri=${mirror%%$'\t'*}
@@ -198,7 +198,7 @@ apt_update_once() {
 
 apt_setup() {
     command -v apt-get > /dev/null || {
-        say "apt-get is missing: this machine is not a Debian system" >&2
+        fail "apt-get is missing: this machine is not a Debian system"
         return 1
     }
     apt_write_conf || return 1
@@ -208,9 +208,9 @@ apt_setup() {
     fi
     say "==> fetching the package lists of Debian $APT_SUITE" >&2
     if ! retry 3 apt_update_once; then
-        say "the package lists of Debian $APT_SUITE cannot be downloaded" \
+        fail "the package lists of Debian $APT_SUITE cannot be downloaded" \
             "from the mirror in this machine's apt sources: check the" \
-            "network and try again" >&2
+            "network and try again"
         return 1
     fi
     touch "$APT_DIR/stamp"
@@ -236,7 +236,7 @@ apt_newest_source() {
     done < <(apt_private apt-cache showsrc "$1" 2> /dev/null |
         sed -n 's/^Version: //p')
     if [ -z "$newest" ]; then
-        say "Debian $APT_SUITE has no source package $1 $2*" >&2
+        fail "Debian $APT_SUITE has no source package $1 $2*"
         return 1
     fi
     say "$newest"
@@ -249,8 +249,8 @@ apt_fetch_source() {
     if ! (cd "$dir" && retry 3 apt_private apt-get -qq \
         --download-only --only-source source "$pkg=$version" >&2); then
         apt_lists_stale
-        say "the source of $pkg $version cannot be downloaded: check the" \
-            "network and try again" >&2
+        fail "the source of $pkg $version cannot be downloaded: check the" \
+            "network and try again"
         return 1
     fi
 }
@@ -262,8 +262,8 @@ apt_fetch() {
     mkdir -p "$dir" || return 1
     if ! (cd "$dir" && retry 3 apt_private apt-get -qq download "$@" >&2); then
         apt_lists_stale
-        say "these packages of Debian $APT_SUITE cannot be downloaded: $*:" \
-            "check the network and try again" >&2
+        fail "these packages of Debian $APT_SUITE cannot be downloaded: $*:" \
+            "check the network and try again"
         return 1
     fi
 }
@@ -277,8 +277,8 @@ apt_fetch_closure() {
         -o "Dir::Cache::archives=$(cd "$dir" && pwd -P)" \
         --download-only install "$@" >&2; then
         apt_lists_stale
-        say "these packages of Debian $APT_SUITE and what they depend on" \
-            "cannot be downloaded: $*: check the network and try again" >&2
+        fail "these packages of Debian $APT_SUITE and what they depend on" \
+            "cannot be downloaded: $*: check the network and try again"
         return 1
     fi
     rm -rf "$dir/partial" "$dir/lock"

@@ -18,9 +18,15 @@ say() {
     printf '%s\n' "$*"
 }
 
-# One line that says what went wrong and what to do, then stop.
-die() {
+# One line that says what went wrong and what to do.
+fail() {
     printf '%s: error: %s\n' "${0##*/}" "$*" >&2
+    return 1
+}
+
+# The same, and stop.
+die() {
+    fail "$@"
     exit 1
 }
 

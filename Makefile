@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# A thin face over scripts/ and meson.build.  Each target does all the set-up
+# that it needs, also on a fresh machine, and only what is not yet done.
+
+.PHONY: all help demo check check-fast check-full bench outgoing \
+        setup setup-native plain asan guest clean distclean
+.NOTPARALLEL:
+
+# Programs that the tests of QEMU's own build system need.
+UNIT_PROGRAMS := $(shell sed -n 's/^program //p' tests/unit-qemu/programs.txt \
+                         2> /dev/null)
+QTEST_PROGRAMS := $(shell sed -n 's/^program //p' tests/qtest/programs.txt \
+                          2> /dev/null)
+
+all: plain
+
+help:
+	@echo 'make demo        create a zoned image, use it in a Linux guest, restart'
+	@echo 'make check       all test suites'
+	@echo 'make check-fast  the native suites alone, without QEMU'
+	@echo 'make check-full  the long form of all suites, and of "make outgoing"'
+	@echo 'make bench       measure (no part of a check)'
+	@echo 'make outgoing    write the series for QEMU into build/outgoing'
+	@echo 'make clean       remove what was built, keep what was downloaded'
+	@echo 'make distclean   remove build/'
+
+setup:
+	@./configure --again
+
+setup-native:
+	@./configure --again --native
+
+plain: setup
+	@scripts/build-qemu plain tools qemu-system-x86_64
+
+asan:
+	@./configure --again --asan
+
+guest: setup
+	@scripts/make-guest
+
+demo: plain guest
+	@scripts/in-env scripts/demo
+
+check: asan guest
+	@scripts/build-qemu plain tools qemu-system-x86_64 \
+	    $(UNIT_PROGRAMS) $(QTEST_PROGRAMS)
+	@scripts/build-qemu asan tools qemu-system-x86_64 \
+	    $(UNIT_PROGRAMS) $(QTEST_PROGRAMS)
+	@scripts/build-native
+	@scripts/in-env scripts/run-suites check
+
+check-fast: setup-native
+	@scripts/build-native
+	@scripts/in-env scripts/run-suites fast
+
+check-full: asan guest
+	@scripts/build-qemu plain tools qemu-system-x86_64 \
+	    $(UNIT_PROGRAMS) $(QTEST_PROGRAMS)
+	@scripts/build-qemu asan tools qemu-system-x86_64 \
+	    $(UNIT_PROGRAMS) $(QTEST_PROGRAMS)
+	@scripts/build-native
+	@scripts/in-env scripts/run-suites --full
+
+bench: plain
+	@scripts/in-env tests/bench/run
+
+outgoing: setup
+	@scripts/in-env scripts/make-outgoing
+
+clean:
+	rm -rf build/qemu-build build/qemu-asan-build build/native build/tmp \
+	    build/logs build/reports build/outgoing build/demo
+
+distclean:
+	rm -rf build
