@@ -8,9 +8,9 @@
 .NOTPARALLEL:
 
 # Programs that the tests of QEMU's own build system need.
-UNIT_PROGRAMS := $(shell sed -n 's/^program //p' tests/unit-qemu/programs.txt \
+UNIT_PROGRAMS := $(shell sed -n 's/^program \([^ ]*\).*/\1/p' tests/unit-qemu/programs.txt \
                          2> /dev/null)
-QTEST_PROGRAMS := $(shell sed -n 's/^program //p' tests/qtest/programs.txt \
+QTEST_PROGRAMS := $(shell sed -n 's/^program \([^ ]*\).*/\1/p' tests/qtest/programs.txt \
                           2> /dev/null)
 
 all: plain

@@ -1,0 +1,12 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# The devices of the build with sanitizers: what the zoned tests attach, and
+# no more, which saves most of the minutes that such a build takes.
+CONFIG_I440FX=y
+CONFIG_Q35=y
+CONFIG_TEST_DEVICES=y
+CONFIG_PCI_TESTDEV=y
+CONFIG_VIRTIO_PCI=y
+CONFIG_VIRTIO_BLK=y
+CONFIG_VIRTIO_SCSI=y
+CONFIG_NVME_PCI=y
