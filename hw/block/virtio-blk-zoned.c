@@ -615,6 +615,7 @@ bool virtio_blk_zoned_prepare(BlockBackend *blk)
 {
     BlockDriverState *bs = blk_bs(blk);
 
+    blk_set_zoned_aware(blk, true);
     return bs && bs->bl.zoned != BLK_Z_NONE;
 }
 
