@@ -1,0 +1,744 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What a power loss leaves of a zoned qcow2 image: explored and judged
+ *
+ * The real driver runs seeded workloads on a file in memory that notes what
+ * reached it (memfile.h); states.h builds the files that a crash may leave;
+ * oracle.h judges them.  Workloads run in child processes, so that one which
+ * gets stuck or aborts is a failure like any other; a failing one is reduced,
+ * and printed with the command that runs it again.
+ */
+
+#include "qemu/osdep.h"
+#include <getopt.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include "qapi/error.h"
+#include "qemu/main-loop.h"
+#include "qemu/module.h"
+#include "qemu/rcu.h"
+#include "qom/object.h"
+#include "block/block-global-state.h"
+#include "crypto/init.h"
+#include "crypto/secret.h"
+#include "planted.h"
+#include "states.h"
+
+#define MAX_AXES 16
+#define HANG_SECONDS 300
+
+typedef struct Options {
+    uint64_t seed;
+    unsigned workloads;
+    unsigned states;
+    unsigned ops;
+    unsigned jobs;
+    bool reduce;
+    Limits lim;
+    const char *program;
+} Options;
+
+static Options opt = {
+    .seed = 1,
+    .workloads = 200,
+    .states = 20000,
+    .ops = 14,
+    .jobs = 2,
+    .reduce = true,
+    .lim = { .exhaustive = 8, .sample = 24 },
+};
+
+/* What a child tells its parent */
+typedef struct Report {
+    unsigned item;
+    bool failed;
+    char text[8192];
+    char workload[8192];
+    Tally tally;
+    uint64_t axis_workloads[MAX_AXES];
+    uint64_t axis_states[MAX_AXES];
+    uint64_t hits;
+} Report;
+
+static void start_qemu(void)
+{
+    static bool started;
+    Error *err = NULL;
+
+    if (started) {
+        return;
+    }
+    started = true;
+    module_call_init(MODULE_INIT_QOM);
+    qcrypto_init(&error_abort);
+    qemu_init_main_loop(&error_abort);
+    bdrv_init();
+    memfile_register();
+    object_new_with_props(TYPE_QCRYPTO_SECRET, object_get_objects_root(),
+                          "sec0", &err, "data", "zoned", NULL);
+    if (err) {
+        error_report_err(err);
+        exit(2);
+    }
+}
+
+/* Children */
+
+typedef struct Batch Batch;
+typedef bool BatchItem(Batch *batch, unsigned item, Report *r);
+
+struct Batch {
+    BatchItem *run;
+    unsigned nr;
+    void *opaque;
+    /* Result */
+    Report sum;
+    unsigned failures;
+    Report first;               /* the first failure */
+};
+
+static Report *reports;
+
+static pid_t start_child(Batch *batch, unsigned slot, unsigned item, unsigned step)
+{
+    Report *r = &reports[slot];
+    pid_t pid;
+
+    r->item = item;
+    r->failed = false;
+    r->text[0] = 0;
+    r->workload[0] = 0;
+    fflush(NULL);
+    pid = fork();
+    if (pid) {
+        return pid;
+    }
+    start_qemu();
+    for (; item < batch->nr; item += step) {
+        r->item = item;
+        alarm(HANG_SECONDS);
+        if (!batch->run(batch, item, r)) {
+            r->failed = true;
+            _exit(1);
+        }
+    }
+    _exit(0);
+}
+
+static void add_tally(Tally *to, const Tally *from)
+{
+    for (size_t i = 0; i < sizeof(Tally) / sizeof(uint64_t); i++) {
+        ((uint64_t *)to)[i] += ((const uint64_t *)from)[i];
+    }
+}
+
+static void child_ended(Batch *batch, Report *r, int status)
+{
+    if (!r->failed) {
+        g_autofree char *how = WIFSIGNALED(status) ?
+            g_strdup_printf("the program died of signal %d%s",
+                            WTERMSIG(status), WTERMSIG(status) == SIGALRM ?
+                            " (it hung)" : "") :
+            g_strdup_printf("the program ended with status %d",
+                            WEXITSTATUS(status));
+
+        g_strlcpy(r->text, how, sizeof(r->text));
+    }
+    if (!batch->failures++ || r->item < batch->first.item) {
+        batch->first = *r;
+    }
+}
+
+/* Run all items, in @jobs processes; stop early after some failures. */
+static bool run_batch(Batch *batch, unsigned jobs, unsigned max_failures)
+{
+    g_autofree pid_t *pid = g_new0(pid_t, jobs);
+    unsigned running = 0;
+
+    if (!reports) {
+        reports = mmap(NULL, 64 * sizeof(Report), PROT_READ | PROT_WRITE,
+                       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    }
+    memset(reports, 0, jobs * sizeof(Report));
+    for (unsigned i = 0; i < jobs; i++) {
+        pid[i] = i < batch->nr ? start_child(batch, i, i, jobs) : 0;
+        running += pid[i] > 0;
+    }
+    while (running) {
+        int status;
+        pid_t who = waitpid(-1, &status, 0);
+
+        for (unsigned i = 0; i < jobs; i++) {
+            if (who <= 0 || pid[i] != who) {
+                continue;
+            }
+            running--;
+            pid[i] = 0;
+            if (status) {
+                unsigned next = reports[i].item + jobs;
+
+                child_ended(batch, &reports[i], status);
+                if (next < batch->nr && batch->failures < max_failures) {
+                    pid[i] = start_child(batch, i, next, jobs);
+                    running++;
+                }
+            }
+        }
+    }
+    for (unsigned i = 0; i < jobs; i++) {
+        add_tally(&batch->sum.tally, &reports[i].tally);
+        batch->sum.hits += reports[i].hits;
+        for (unsigned k = 0; k < MAX_AXES; k++) {
+            batch->sum.axis_workloads[k] += reports[i].axis_workloads[k];
+            batch->sum.axis_states[k] += reports[i].axis_states[k];
+        }
+    }
+    return batch->failures == 0;
+}
+
+static bool judge_item(const Workload *w, const Limits *lim, Report *r)
+{
+    g_autofree char *line = workload_format(w);
+    char *why = NULL;
+    bool ok;
+
+    g_strlcpy(r->workload, line, sizeof(r->workload));
+    ok = judge_workload(w, lim, &r->tally, &why);
+    if (!ok) {
+        g_strlcpy(r->text, why, sizeof(r->text));
+    }
+    r->hits += planted_hits;
+    planted_hits = 0;
+    return ok;
+}
+
+/* Reducing a failure */
+
+static bool one_workload(Batch *batch, unsigned item, Report *r)
+{
+    return judge_item(batch->opaque, &opt.lim, r);
+}
+
+static bool still_fails(Workload *w, Report *r)
+{
+    Batch batch = { .run = one_workload, .nr = 1, .opaque = w };
+
+    if (run_batch(&batch, 1, 1)) {
+        return false;
+    }
+    *r = batch.first;
+    return true;
+}
+
+/* Leave out what can be left out; a few other timings are tried each time. */
+static void reduce(const char *text)
+{
+    char *why = NULL;
+    Workload *w = workload_parse(text, &why);
+    Report *r = g_new0(Report, 1);
+    unsigned tries = 0;
+
+    if (!w || !still_fails(w, r)) {
+        printf("# it does not fail again when run alone\n");
+        g_free(r);
+        return;
+    }
+    for (unsigned step = MAX(w->ops->len / 2, 1); step; step /= 2) {
+        for (unsigned i = 0; i < w->ops->len && tries < 400;) {
+            Workload *less = workload_copy(w);
+            bool fails = false;
+
+            g_array_remove_range(less->ops, i,
+                                 MIN(step, less->ops->len - i));
+            for (unsigned k = 0; k < 3 && !fails; k++, tries++) {
+                less->seed = w->seed + k;
+                fails = less->ops->len && still_fails(less, r);
+            }
+            if (fails) {
+                workload_free(w);
+                w = less;
+            } else {
+                workload_free(less);
+                i += step;
+            }
+        }
+    }
+    if (still_fails(w, r)) {
+        g_autofree char *line = workload_format(w);
+
+        printf("# shortest found, %u operations: %s\n", w->ops->len, r->text);
+        printf("# run it again: %s --replay '%s'\n", opt.program, line);
+    }
+    workload_free(w);
+    g_free(r);
+}
+
+static void print_commented(const char *text)
+{
+    g_auto(GStrv) lines = g_strsplit(text, "\n", 0);
+
+    for (char **l = lines; *l; l++) {
+        printf("#   %s\n", *l);
+    }
+}
+
+static void print_failure(Batch *batch)
+{
+    printf("# %u failing; item %u:\n", batch->failures, batch->first.item);
+    print_commented(batch->first.text);
+    printf("# workload: %s --replay '%s'\n", opt.program, batch->first.workload);
+    fflush(stdout);
+    if (opt.reduce) {
+        reduce(batch->first.workload);
+    }
+}
+
+static void print_tally(const Tally *t)
+{
+    printf("# %" PRIu64 " workloads, %" PRIu64 " requests (%" PRIu64
+           " refused or failed), %" PRIu64 " file operations\n",
+           t->workloads, t->requests, t->failed_requests, t->file_ops);
+    printf("# %" PRIu64 " crash states: %" PRIu64 " at a flush, %" PRIu64
+           " prefixes, %" PRIu64 " subsets (%" PRIu64 " of %" PRIu64
+           " epochs exhausted), %" PRIu64 " torn\n", t->states, t->at_flush,
+           t->prefix, t->subset, t->exhausted, t->epochs, t->torn);
+    printf("# %" PRIu64 " states had leaked clusters, repaired in %" PRIu64
+           " tried; %" PRIu64 " writes made after a crash\n", t->leaks,
+           t->leaks_repaired, t->writes_after);
+}
+
+/* Random workloads */
+
+static bool random_workload(Batch *batch, unsigned item, Report *r)
+{
+    Config c;
+    unsigned axis;
+    uint64_t before = r->tally.states;
+    Workload *w;
+    bool ok;
+
+    config_pick(&c, opt.seed, item, &axis);
+    w = workload_generate(&c, opt.seed * 1000003 + item, opt.ops);
+    ok = judge_item(w, &opt.lim, r);
+    workload_free(w);
+    r->axis_workloads[axis]++;
+    r->axis_states[axis] += r->tally.states - before;
+    return ok;
+}
+
+static bool random_mode(void)
+{
+    Batch batch = { .run = random_workload, .nr = opt.workloads };
+    gint64 t0 = g_get_monotonic_time();
+    double secs;
+    bool ok;
+
+    printf("# seed %" PRIu64 ", %u workloads of %u operations, up to %u "
+           "states each\n", opt.seed, opt.workloads, opt.ops,
+           opt.lim.per_workload);
+    ok = run_batch(&batch, opt.jobs, 5);
+    secs = (g_get_monotonic_time() - t0) / 1e6;
+    print_tally(&batch.sum.tally);
+    for (unsigned k = 0; k < nr_axes; k++) {
+        printf("# %-16s %6" PRIu64 " workloads %8" PRIu64 " states\n",
+               axis_name[k], batch.sum.axis_workloads[k],
+               batch.sum.axis_states[k]);
+    }
+    printf("# %.0f states a second\n", batch.sum.tally.states / MAX(secs, 0.01));
+    if (!ok) {
+        print_failure(&batch);
+    }
+    printf("%s - every crash state of seeded workloads is a legal one\n",
+           ok ? "ok" : "not ok");
+    return ok;
+}
+
+/* All short sequences over two zones */
+
+static const char short_ops[] = "wWazoFrcl";
+
+static bool short_sequence(Batch *batch, unsigned item, Report *r)
+{
+    /* Each letter in two zones, then what has no zone */
+    unsigned letters = 2 * (sizeof(short_ops) - 1);
+    unsigned kinds = letters + 2;
+    Config c;
+    Workload *w;
+    bool ok;
+
+    config_defaults(&c);
+    c.size = 2 * c.zsize;
+    c.depth = 3;
+    w = workload_generate(&c, opt.seed + item, 0);
+    for (unsigned k = 0; k < 3; k++) {
+        unsigned x = item % kinds;
+        GenOp op = { 'f', 0, 0, 0 };
+
+        item /= kinds;
+        if (x < letters) {
+            op.c = short_ops[x / 2];
+            op.zone = x % 2;
+            op.n = strchr("wWazl", op.c) ? 3 + 7 * k : 0;
+        } else if (x == letters) {
+            op.c = 'X';
+        }
+        g_array_append_val(w->ops, op);
+    }
+    ok = judge_item(w, &opt.lim, r);
+    workload_free(w);
+    return ok;
+}
+
+static bool sequences_mode(unsigned nr)
+{
+    unsigned kinds = 2 * (sizeof(short_ops) - 1) + 2;
+    Batch batch = { .run = short_sequence, .nr = kinds * kinds * kinds };
+    bool ok;
+
+    if (nr && nr < batch.nr) {
+        batch.nr = nr;
+    }
+    ok = run_batch(&batch, opt.jobs, 5);
+    print_tally(&batch.sum.tally);
+    if (!ok) {
+        print_failure(&batch);
+    }
+    printf("%s - every crash state of %u sequences of 3 operations over 2 "
+           "zones is a legal one\n", ok ? "ok" : "not ok", batch.nr);
+    return ok;
+}
+
+/* Injected faults */
+
+typedef struct FaultRange {
+    Config cfg;
+    unsigned from[FOP__MAX + 1]; /* first item of each kind */
+    uint64_t ops[FOP__MAX];
+} FaultRange;
+
+static const int fault_errno[] = { EIO, ENOSPC };
+
+static bool count_file_ops(Batch *batch, unsigned item, Report *r)
+{
+    FaultRange *f = batch->opaque;
+    Workload *w = workload_everything(&f->cfg, opt.seed);
+    char *why = NULL;
+    g_autofree char *line = workload_format(w);
+    Run *run;
+
+    g_strlcpy(r->workload, line, sizeof(r->workload));
+    run = workload_run(w, &why);
+    if (!run) {
+        g_strlcpy(r->text, why, sizeof(r->text));
+        return false;
+    }
+    for (unsigned i = 0; i < run->ops->len; i++) {
+        OracleOp *op = &g_array_index(run->ops, OracleOp, i);
+
+        if (op->ret) {
+            snprintf(r->text, sizeof(r->text), "request %u fails without a "
+                     "fault: %s", op->id, strerror(-op->ret));
+            return false;
+        }
+    }
+    for (unsigned k = 0; k < FOP__MAX; k++) {
+        r->axis_states[k] = run->file_ops[k];
+    }
+    run_free(run);
+    workload_free(w);
+    return true;
+}
+
+static bool fault_item(Batch *batch, unsigned item, Report *r)
+{
+    FaultRange *f = batch->opaque;
+    Workload *w = workload_everything(&f->cfg, opt.seed);
+    Limits lim = { .per_workload = 400, .only_cuts = true };
+    unsigned k = 0;
+    bool ok;
+
+    w->fail_errno = fault_errno[item % 2];
+    /* A second kind of fault lasts for a while. */
+    w->fail_len = item / 2 % 2 ? 3 : 1;
+    item /= 4;
+    while (item >= f->from[k + 1]) {
+        k++;
+    }
+    w->fail_kind = k;
+    w->fail_nth = item - f->from[k] + 1;
+    ok = judge_item(w, &lim, r);
+    workload_free(w);
+    return ok;
+}
+
+static bool faults_of(const char *name, const Config *c)
+{
+    FaultRange f = { .cfg = *c };
+    Batch count = { .run = count_file_ops, .nr = 1, .opaque = &f };
+    Batch batch = { .run = fault_item, .opaque = &f };
+    uint64_t all = 0;
+    bool ok = run_batch(&count, 1, 1);
+    bool enough = true;
+
+    if (!ok) {
+        print_failure(&count);
+        printf("not ok - %s: a workload with every operation runs\n", name);
+        return false;
+    }
+    for (unsigned k = 0; k < FOP__MAX; k++) {
+        f.ops[k] = count.sum.axis_states[k];
+        all += f.ops[k];
+        f.from[k + 1] = f.from[k] + f.ops[k];
+        printf("# %s: %" PRIu64 " file operations of kind %s\n", name,
+               f.ops[k], file_op_name[k]);
+    }
+    enough = all >= 150;
+    printf("%s - %s: the workload makes %" PRIu64 " file operations, at least "
+           "150\n", enough ? "ok" : "not ok", name, all);
+    batch.nr = 4 * all;
+    ok = run_batch(&batch, opt.jobs, 5);
+    printf("# %s: %" PRIu64 " runs, %" PRIu64 " file operations failed, %"
+           PRIu64 " requests refused or failed, %" PRIu64 " crash states\n",
+           name, batch.sum.tally.workloads, batch.sum.tally.faults,
+           batch.sum.tally.failed_requests, batch.sum.tally.states);
+    if (!ok) {
+        print_failure(&batch);
+    }
+    printf("%s - %s: EIO and ENOSPC at every file operation never make a lie\n",
+           ok ? "ok" : "not ok", name);
+    return ok && enough;
+}
+
+static bool faults_mode(void)
+{
+    Config c;
+    bool ok;
+
+    config_defaults(&c);
+    c.zsize = c.zcap = 128 * 1024;
+    c.zcap -= 3 * 512;
+    c.size = 3 * c.zsize;
+    c.conv = 1;
+    ok = faults_of("keeping clusters", &c);
+    c.unmap = 1;
+    c.cluster = 16 * 1024;
+    return faults_of("discard=unmap", &c) && ok;
+}
+
+/* Planted faults */
+
+static bool planted_item(Batch *batch, unsigned item, Report *r)
+{
+    const PlantedFault *p = batch->opaque;
+    Config c;
+    unsigned axis;
+    Workload *w;
+    bool ok;
+
+    planted_now = p->name;
+    config_pick(&c, opt.seed, p->many_zones ? 13 : item, &axis);
+    c.luks = 0;
+    c.act = 0;
+    c.open = 0;
+    if (p->unmap) {
+        c.unmap = 1;
+    }
+    if (p->pass) {
+        c.pass = p->pass;
+    }
+    if (p->inject) {
+        Limits lim = { .per_workload = 400, .only_cuts = true };
+
+        config_defaults(&c);
+        c.conv = 1;
+        w = workload_everything(&c, opt.seed);
+        w->fail_errno = EIO;
+        w->fail_kind = item % 2 ? FOP_WRITE : FOP_FLUSH;
+        w->fail_len = 1;
+        w->fail_nth = 1 + item / 2;
+        ok = judge_item(w, &lim, r);
+    } else {
+        w = workload_generate(&c, opt.seed * 7919 + item, opt.ops);
+        ok = judge_item(w, &opt.lim, r);
+    }
+    workload_free(w);
+    return ok;
+}
+
+static bool planted_one(const PlantedFault *p)
+{
+    Batch batch = { .run = planted_item, .nr = 600, .opaque = (void *)p };
+    bool found;
+
+    planted_now = p->name;
+    run_batch(&batch, opt.jobs, 1);
+    /* By the oracle: a stuck request or an abort does not count. */
+    found = batch.failures && batch.first.failed;
+    if (batch.failures) {
+        print_commented(batch.first.text);
+    }
+    printf("%s - planted fault '%s' (%s) is found%s; %" PRIu64 " workloads, %"
+           PRIu64 " states, passed %" PRIu64 " times\n",
+           found ? "ok" : "not ok", p->name, p->what,
+           batch.failures && !found ? " by a crash only" : "",
+           batch.sum.tally.workloads, batch.sum.tally.states, batch.sum.hits);
+    if (opt.reduce && found) {
+        reduce(batch.first.workload);
+    }
+    fflush(stdout);
+    return found;
+}
+
+static bool planted_mode(const char *name)
+{
+    bool ok = true;
+    bool any = false;
+
+    for (const PlantedFault *p = planted_faults; p->name; p++) {
+        if (!strcmp(name, "all") || !strcmp(name, p->name)) {
+            ok = planted_one(p) && ok;
+            any = true;
+        }
+    }
+    if (!any) {
+        printf("not ok - no planted fault named '%s' in this program\n", name);
+    }
+    return ok && any;
+}
+
+/* Again */
+
+static bool replay_mode(const char *text)
+{
+    char *why = NULL;
+    Workload *w = workload_parse(text, &why);
+    Tally t = { 0 };
+    bool ok;
+
+    if (!w) {
+        fprintf(stderr, "%s\n", why);
+        return false;
+    }
+    start_qemu();
+    if (w->fail_errno) {
+        opt.lim.only_cuts = true;
+    }
+    ok = judge_workload(w, &opt.lim, &t, &why);
+    for (unsigned i = 0; memlog && i < memlog->len; i++) {
+        LogEntry *e = &g_array_index(memlog, LogEntry, i);
+
+        printf("# file %5d..%-5d %-12s 0x%" PRIx64 "+0x%" PRIx64 "%s%s\n",
+               e->submit, e->done, file_op_name[e->kind], e->offset, e->bytes,
+               e->ret ? " " : "", e->ret ? strerror(-e->ret) : "");
+    }
+    print_tally(&t);
+    if (!ok) {
+        print_commented(why);
+    }
+    printf("%s - replayed workload\n", ok ? "ok" : "not ok");
+    return ok;
+}
+
+static void usage(FILE *to)
+{
+    fprintf(to,
+"Usage: %s [OPTION]...\n"
+"  --seed N        where the random numbers start\n"
+"  --states N      crash states to explore, about\n"
+"  --workloads N   in so many workloads\n"
+"  --ops N         of so many operations each\n"
+"  --jobs N        processes\n"
+"  --sequences N   the first N (0: all) sequences of 3 operations\n"
+"  --faults        fail every file operation in turn\n"
+"  --planted NAME  find the planted fault NAME, or 'all' (test build only)\n"
+"  --no-reduce     do not look for a shorter failing workload\n"
+"  --replay LIST   run one workload again\n", opt.program);
+}
+
+int main(int argc, char **argv)
+{
+    enum { SEED = 256, STATES, WORKLOADS, OPS, JOBS, SEQUENCES, FAULTS,
+           PLANTED, NO_REDUCE, REPLAY, HELP };
+    static const struct option longopts[] = {
+        { "seed", required_argument, NULL, SEED },
+        { "states", required_argument, NULL, STATES },
+        { "workloads", required_argument, NULL, WORKLOADS },
+        { "ops", required_argument, NULL, OPS },
+        { "jobs", required_argument, NULL, JOBS },
+        { "sequences", required_argument, NULL, SEQUENCES },
+        { "faults", no_argument, NULL, FAULTS },
+        { "planted", required_argument, NULL, PLANTED },
+        { "no-reduce", no_argument, NULL, NO_REDUCE },
+        { "replay", required_argument, NULL, REPLAY },
+        { "help", no_argument, NULL, HELP },
+        { NULL },
+    };
+    const char *planted = NULL, *replay = NULL;
+    bool faults = false;
+    int sequences = -1;
+    bool ok;
+    int c;
+
+    opt.program = argv[0];
+    rcu_enable_atfork();
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    while ((c = getopt_long(argc, argv, "h", longopts, NULL)) != -1) {
+        switch (c) {
+        case SEED:
+            opt.seed = g_ascii_strtoull(optarg, NULL, 0);
+            break;
+        case STATES:
+            opt.states = g_ascii_strtoull(optarg, NULL, 0);
+            break;
+        case WORKLOADS:
+            opt.workloads = g_ascii_strtoull(optarg, NULL, 0);
+            break;
+        case OPS:
+            opt.ops = g_ascii_strtoull(optarg, NULL, 0);
+            break;
+        case JOBS:
+            opt.jobs = MIN(MAX(g_ascii_strtoull(optarg, NULL, 0), 1), 64);
+            break;
+        case SEQUENCES:
+            sequences = g_ascii_strtoull(optarg, NULL, 0);
+            break;
+        case FAULTS:
+            faults = true;
+            break;
+        case PLANTED:
+            planted = optarg;
+            break;
+        case NO_REDUCE:
+            opt.reduce = false;
+            break;
+        case REPLAY:
+            replay = optarg;
+            break;
+        case HELP:
+        case 'h':
+            usage(stdout);
+            return 0;
+        default:
+            usage(stderr);
+            return 2;
+        }
+    }
+    if (optind != argc || !opt.workloads) {
+        usage(stderr);
+        return 2;
+    }
+    opt.lim.per_workload = MAX(opt.states / opt.workloads, 16) * 2;
+    if (replay) {
+        opt.lim.per_workload = 100000;
+        ok = replay_mode(replay);
+    } else if (planted) {
+        ok = planted_mode(planted);
+    } else if (faults) {
+        ok = faults_mode();
+    } else if (sequences >= 0) {
+        ok = sequences_mode(sequences);
+    } else {
+        ok = random_mode();
+    }
+    return ok ? 0 : 1;
+}

@@ -1,0 +1,924 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What a crash may leave of a zoned disk: an independent judge
+ *
+ * See oracle.h.  A sequential zone is a chain of lives; each ends with a
+ * reset.  In one life every byte is written at most once, so a life has one
+ * picture, and a crash leaves a front part of it: from what had to be durable
+ * up to what had been asked for.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "oracle.h"
+
+typedef struct Life {
+    int reset;                  /* index of the op that began it, or -1 */
+    uint8_t *pic;               /* the zone's bytes, up to its capacity */
+    uint64_t end;               /* relative: where its writes end */
+    bool loose;                 /* sectors have more than one legal value */
+    /* Of the disk that is looked at */
+    int seen;                   /* -1 not compared, 0 differs, 1 same */
+    uint64_t seen_bad;
+    int holes_until;            /* see zone_matches() */
+} Life;
+
+typedef struct Zone {
+    OracleZone z;
+    Life *life;
+    int nr_lives;
+    int *op;                    /* indices of those that touch this zone */
+    int *op_life;               /* the life each belongs to; -1 none */
+    int nr_ops;
+    int above;                  /* zeros above wp: -1 not looked at yet */
+} Zone;
+
+struct Oracle {
+    Zone *zone;
+    unsigned nr_zones;
+    const OracleOp *ops;
+    unsigned nr_ops;
+    uint64_t disk;
+};
+
+void oracle_pattern(uint8_t *buf, unsigned id, uint64_t offset,
+                    uint64_t bytes)
+{
+    for (uint64_t i = 0; i < bytes; i += 8) {
+        uint64_t v = 0;
+
+        if (id) {
+            v = ((uint64_t)id << 40) ^
+                ((offset + i + 8) * 0x9e3779b97f4a7c15ull);
+        }
+        memcpy(buf + i, &v, 8);
+    }
+}
+
+/* What @op writes at the disk's byte @at. */
+static void op_data(const OracleOp *op, uint8_t *buf, uint64_t at,
+                    uint64_t bytes)
+{
+    oracle_pattern(buf, op->type == ORACLE_WRITE ? op->id : 0,
+                   op->made_for + (at - op->offset), bytes);
+}
+
+/* Whose data is the word at @p, which stands at the disk's byte @offset? */
+static void describe_word(const uint8_t *p, uint64_t offset, char *buf,
+                          size_t len)
+{
+    uint64_t v;
+
+    memcpy(&v, p, 8);
+    if (!v) {
+        snprintf(buf, len, "zeros");
+        return;
+    }
+    if (v == 0xddddddddddddddddull) {
+        snprintf(buf, len, "discarded bytes");
+        return;
+    }
+    v ^= (offset + 8) * 0x9e3779b97f4a7c15ull;
+    if (!(v & ((1ull << 40) - 1))) {
+        snprintf(buf, len, "data of request %u", (unsigned)(v >> 40));
+    } else {
+        snprintf(buf, len, "foreign bytes");
+    }
+}
+
+static bool all_zero(const uint8_t *p, uint64_t bytes)
+{
+    return bytes == 0 ||
+           (p[0] == 0 && (bytes == 1 || memcmp(p, p + 1, bytes - 1) == 0));
+}
+
+static bool op_in_zone(const OracleOp *op, const Zone *z, unsigned i)
+{
+    switch (op->type) {
+    case ORACLE_WRITE:
+    case ORACLE_ZEROES:
+    case ORACLE_DISCARD:
+        return op->offset < z->z.start + z->z.length &&
+               op->offset + op->bytes > z->z.start;
+    case ORACLE_FINISH:
+    case ORACLE_RESET:
+        return i >= op->first && i < op->first + op->nr;
+    default:
+        return false;
+    }
+}
+
+static bool is_write(const OracleOp *op)
+{
+    return op->type == ORACLE_WRITE || op->type == ORACLE_ZEROES;
+}
+
+/* Order of a zone's operations */
+
+typedef struct Search {
+    Oracle *o;
+    Zone *z;
+    bool *taken;
+    int *order;
+    int nr;                     /* operations to be put in order */
+    long steps;
+    uint64_t final;
+    bool have_final;
+} Search;
+
+/*
+ * Is there a failed write that may have left the hole @from .. @to?  Several
+ * may have left it together; they are taken to lie in one another's wake.
+ */
+static bool may_be_hole(const Oracle *o, const Zone *z, uint64_t from,
+                        uint64_t to)
+{
+    bool moved = true;
+
+    while (from < to && moved) {
+        moved = false;
+        for (int i = 0; i < z->nr_ops; i++) {
+            const OracleOp *op = &o->ops[z->op[i]];
+
+            if (is_write(op) && op->ret && !op->refused &&
+                op->offset == from && op->offset + op->bytes <= to) {
+                from += op->bytes;
+                moved = true;
+                break;
+            }
+        }
+    }
+    if (from >= to) {
+        return true;
+    }
+    /* The place of a failed append is unknown: any of that length. */
+    for (unsigned i = 0; i < o->nr_ops; i++) {
+        const OracleOp *op = &o->ops[i];
+
+        if (op->nowhere && op->ret && !op->refused &&
+            op->first == (unsigned)(z - o->zone)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A write into a hole: some failed write had exactly this range. */
+static bool fills_hole(const Oracle *o, const Zone *z, const OracleOp *w)
+{
+    for (int i = 0; i < z->nr_ops; i++) {
+        const OracleOp *op = &o->ops[z->op[i]];
+
+        if (is_write(op) && op->ret && !op->refused &&
+            op->offset == w->offset && op->bytes == w->bytes &&
+            op->ack < w->submit) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/*
+ * Find an order of the operations that began (all successful ones) in which
+ * each could give the result it gave: B comes after A where A was answered
+ * before B was asked for.  The order of submission is tried first, and is
+ * nearly always it.
+ */
+static bool search_order(Search *s, int done, uint64_t wp)
+{
+    const Zone *z = s->z;
+    uint64_t cap = z->z.start + z->z.capacity;
+
+    if (done == s->nr) {
+        return !s->have_final || s->final == wp ||
+               (s->final > wp && may_be_hole(s->o, z, wp, s->final));
+    }
+    if (++s->steps > 200000) {
+        return false;
+    }
+    for (int i = 0; i < z->nr_ops; i++) {
+        const OracleOp *op = &s->o->ops[z->op[i]];
+        bool first = true;
+        uint64_t next = wp;
+
+        if (s->taken[i]) {
+            continue;
+        }
+        for (int j = 0; j < z->nr_ops; j++) {
+            if (!s->taken[j] && s->o->ops[z->op[j]].ack < op->submit) {
+                first = false;
+                break;
+            }
+        }
+        if (!first) {
+            continue;
+        }
+        switch (op->type) {
+        case ORACLE_WRITE:
+        case ORACLE_ZEROES:
+            if (op->offset + op->bytes > cap) {
+                continue;
+            }
+            if (op->offset == wp) {
+                next = wp + op->bytes;
+            } else if (op->offset > wp) {
+                if (!may_be_hole(s->o, z, wp, op->offset)) {
+                    continue;
+                }
+                next = op->offset + op->bytes;
+            } else if (!fills_hole(s->o, z, op)) {
+                continue;
+            }
+            break;
+        case ORACLE_FINISH:
+            next = cap;
+            break;
+        case ORACLE_RESET:
+            next = z->z.start;
+            break;
+        default:
+            break;
+        }
+        s->taken[i] = true;
+        s->order[done] = i;
+        if (search_order(s, done + 1, next)) {
+            return true;
+        }
+        s->taken[i] = false;
+    }
+    return false;
+}
+
+static void life_begin(Zone *z, int reset)
+{
+    Life *l;
+
+    z->life = realloc(z->life, (z->nr_lives + 1) * sizeof(Life));
+    l = &z->life[z->nr_lives++];
+    memset(l, 0, sizeof(*l));
+    l->reset = reset;
+    l->pic = calloc(1, z->z.capacity);
+    l->seen = -1;
+}
+
+static bool zone_history(Oracle *o, unsigned i, const uint64_t *final,
+                         char *why, size_t whylen)
+{
+    Zone *z = &o->zone[i];
+    Search s = { .o = o, .z = z };
+    bool ok;
+
+    life_begin(z, -1);
+    if (z->z.conventional) {
+        return true;
+    }
+    s.taken = calloc(z->nr_ops + 1, sizeof(bool));
+    s.order = calloc(z->nr_ops + 1, sizeof(int));
+    for (int j = 0; j < z->nr_ops; j++) {
+        const OracleOp *op = &o->ops[z->op[j]];
+
+        z->op_life[j] = -1;
+        if (op->ret || op->type == ORACLE_DISCARD) {
+            s.taken[j] = true;
+        } else {
+            s.nr++;
+        }
+    }
+    if (final) {
+        s.have_final = true;
+        s.final = final[i];
+    }
+    ok = search_order(&s, 0, z->z.start);
+    if (!ok) {
+        snprintf(why, whylen, "zone %u: no order of its %d successful "
+                 "operations explains their results%s (final write pointer "
+                 "+0x%llx)", i, s.nr, s.steps > 200000 ? " (gave up)" : "",
+                 final ? (unsigned long long)(final[i] - z->z.start) : 0ull);
+    }
+    for (int k = 0; ok && k < s.nr; k++) {
+        int j = s.order[k];
+        const OracleOp *op = &o->ops[z->op[j]];
+        Life *l = &z->life[z->nr_lives - 1];
+        uint64_t rel = op->offset - z->z.start;
+
+        if (op->type == ORACLE_RESET) {
+            life_begin(z, z->op[j]);
+        } else if (is_write(op)) {
+            if (rel < l->end) {
+                l->loose = true;
+            }
+            op_data(op, l->pic + rel, op->offset, op->bytes);
+            if (rel + op->bytes > l->end) {
+                l->end = rel + op->bytes;
+            }
+        }
+        z->op_life[j] = z->nr_lives - 1;
+    }
+    /* What failed belongs to any life that it may have reached. */
+    for (int j = 0; ok && j < z->nr_ops; j++) {
+        const OracleOp *op = &o->ops[z->op[j]];
+
+        if (op->ret && is_write(op) && !op->refused) {
+            for (int k = 0; k < z->nr_lives; k++) {
+                z->life[k].loose = true;
+            }
+        }
+    }
+    free(s.taken);
+    free(s.order);
+    return ok;
+}
+
+Oracle *oracle_new(const OracleZone *zones, unsigned nr_zones,
+                   const OracleOp *ops, unsigned nr_ops,
+                   const uint64_t *final, char *why, size_t whylen)
+{
+    Oracle *o = calloc(1, sizeof(*o));
+    bool ok = true;
+
+    o->zone = calloc(nr_zones, sizeof(Zone));
+    o->nr_zones = nr_zones;
+    o->ops = ops;
+    o->nr_ops = nr_ops;
+    for (unsigned i = 0; i < nr_zones; i++) {
+        Zone *z = &o->zone[i];
+
+        z->z = zones[i];
+        z->op = calloc(nr_ops + 1, sizeof(int));
+        z->op_life = calloc(nr_ops + 1, sizeof(int));
+        o->disk = zones[i].start + zones[i].length;
+        for (unsigned j = 0; j < nr_ops; j++) {
+            if (op_in_zone(&ops[j], z, i)) {
+                z->op[z->nr_ops++] = j;
+            }
+        }
+        ok = ok && zone_history(o, i, final, why, whylen);
+    }
+    if (!ok) {
+        oracle_free(o);
+        return NULL;
+    }
+    return o;
+}
+
+void oracle_free(Oracle *o)
+{
+    if (!o) {
+        return;
+    }
+    for (unsigned i = 0; i < o->nr_zones; i++) {
+        Zone *z = &o->zone[i];
+
+        for (int k = 0; k < z->nr_lives; k++) {
+            free(z->life[k].pic);
+        }
+        free(z->life);
+        free(z->op);
+        free(z->op_life);
+    }
+    free(o->zone);
+    free(o);
+}
+
+void oracle_next_disk(Oracle *o)
+{
+    for (unsigned i = 0; i < o->nr_zones; i++) {
+        o->zone[i].above = -1;
+        for (int k = 0; k < o->zone[i].nr_lives; k++) {
+            o->zone[i].life[k].seen = -1;
+        }
+    }
+}
+
+/*
+ * The time at which a flush that covers everything answered by @acked was
+ * itself answered, ORACLE_NEVER if none was.
+ */
+static int durable_at(const Oracle *o, int acked)
+{
+    int best = ORACLE_NEVER;
+
+    for (unsigned i = 0; i < o->nr_ops; i++) {
+        const OracleOp *op = &o->ops[i];
+
+        if (op->type == ORACLE_FLUSH && !op->ret && op->submit > acked &&
+            op->ack < best) {
+            best = op->ack;
+        }
+    }
+    return best;
+}
+
+/* When was successful write @op durable at the latest? */
+static int write_durable_at(const Oracle *o, const OracleOp *op)
+{
+    int t = durable_at(o, op->ack);
+
+    return op->fua && op->ack < t ? op->ack : t;
+}
+
+/*
+ * A sector below the write pointer that differs from the life's picture.  It
+ * may be a failed write's (in part), or a hole that was filled with zeros and
+ * whose second write is not durable yet: then *@until says up to when.
+ */
+static bool sector_excused(const Oracle *o, const Zone *z, int life,
+                           const uint8_t *p, uint64_t rel, int *until)
+{
+    uint64_t at = z->z.start + rel;
+    uint8_t want[ORACLE_SECTOR];
+    bool failed_here = false;
+    int limit = ORACLE_NEVER;
+
+    for (int j = 0; j < z->nr_ops; j++) {
+        const OracleOp *op = &o->ops[z->op[j]];
+
+        if (!is_write(op) || at < op->offset ||
+            at >= op->offset + op->bytes) {
+            continue;
+        }
+        if (op->ret && !op->refused) {
+            failed_here = true;
+            op_data(op, want, at, ORACLE_SECTOR);
+            if (!memcmp(p, want, ORACLE_SECTOR)) {
+                return true;
+            }
+        } else if (!op->ret && z->op_life[j] == life) {
+            limit = write_durable_at(o, op);
+        }
+    }
+    if (failed_here && all_zero(p, ORACLE_SECTOR)) {
+        if (limit < *until) {
+            *until = limit;
+        }
+        return true;
+    }
+    return false;
+}
+
+/* Does the zone show the front part of @life, up to its write pointer? */
+static bool zone_matches(const Oracle *o, const Zone *z, int life,
+                         uint64_t wp, const uint8_t *data)
+{
+    Life *l = &z->life[life];
+    uint64_t below = wp - z->z.start;
+    const uint8_t *d = data + z->z.start;
+
+    if (l->seen >= 0) {
+        return l->seen;
+    }
+    l->seen = 1;
+    l->holes_until = ORACLE_NEVER;
+    if (!memcmp(d, l->pic, below)) {
+        return true;
+    }
+    for (uint64_t s = 0; s < below; s += ORACLE_SECTOR) {
+        if (!memcmp(d + s, l->pic + s, ORACLE_SECTOR)) {
+            continue;
+        }
+        if (l->loose && sector_excused(o, z, life, d + s, s,
+                                       &l->holes_until)) {
+            continue;
+        }
+        l->seen = 0;
+        l->seen_bad = s;
+        break;
+    }
+    return l->seen;
+}
+
+typedef struct Bounds {
+    uint64_t lo, hi;            /* relative */
+    bool full_ok;
+} Bounds;
+
+static void life_bounds(const Oracle *o, const Zone *z, int life, int t,
+                        Bounds *b)
+{
+    memset(b, 0, sizeof(*b));
+    for (int j = 0; j < z->nr_ops; j++) {
+        const OracleOp *op = &o->ops[z->op[j]];
+        uint64_t end = op->offset + op->bytes - z->z.start;
+
+        if (op->submit > t) {
+            continue;
+        }
+        if (is_write(op)) {
+            if (op->ret) {
+                /* It may have gone in, and its answer been lost. */
+                if (!op->refused && end > b->hi && end <= z->z.capacity) {
+                    b->hi = end;
+                }
+                continue;
+            }
+            if (z->op_life[j] != life) {
+                continue;
+            }
+            if (end > b->hi) {
+                b->hi = end;
+            }
+            if (end > b->lo && write_durable_at(o, op) <= t) {
+                b->lo = end;
+            }
+        } else if (op->type == ORACLE_FINISH) {
+            if (op->ret) {
+                if (!op->refused && (op->ack > t ||
+                                     durable_at(o, op->ack) > t)) {
+                    b->full_ok = true;
+                }
+            } else if (z->op_life[j] == life) {
+                b->full_ok = true;
+                if (op->ack <= t) {
+                    b->lo = z->z.capacity;
+                }
+            }
+        }
+    }
+    if (b->hi < b->lo && b->lo != z->z.capacity) {
+        b->hi = b->lo;
+    }
+}
+
+/* Is a reset that failed still able to show? */
+static bool failed_reset_shows(const Oracle *o, const Zone *z, int t)
+{
+    for (int j = 0; j < z->nr_ops; j++) {
+        const OracleOp *op = &o->ops[z->op[j]];
+
+        if (op->type == ORACLE_RESET && op->ret && !op->refused &&
+            op->submit <= t &&
+            (op->ack > t || durable_at(o, op->ack) > t)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void say_difference(const Zone *z, int life, const uint8_t *data,
+                           char *buf, size_t len)
+{
+    const Life *l = &z->life[life];
+    uint64_t at = z->z.start + l->seen_bad;
+    char has[64], wants[64];
+
+    describe_word(data + at, at, has, sizeof(has));
+    describe_word(l->pic + l->seen_bad, at, wants, sizeof(wants));
+    snprintf(buf, len, "at +0x%llx is %s, should be %s",
+             (unsigned long long)l->seen_bad, has, wants);
+}
+
+static bool seq_zone_crash(Oracle *o, unsigned i, int t,
+                           const OracleSeen *seen, char *why, size_t whylen)
+{
+    Zone *z = &o->zone[i];
+    uint64_t wp = seen->wp[i];
+    uint64_t rel = wp - z->z.start;
+    uint64_t above = z->z.length - rel;
+    int low = 0, high = 0;
+    Bounds b;
+
+    if (wp < z->z.start || rel > z->z.capacity || rel % ORACLE_SECTOR) {
+        snprintf(why, whylen, "zone %u: write pointer 0x%llx is not in it", i,
+                 (unsigned long long)wp);
+        return false;
+    }
+    if (z->above < 0) {
+        z->above = all_zero(seen->data + wp, above);
+    }
+    if (!z->above) {
+        char has[64] = "";
+
+        for (uint64_t s = 0; s < above; s += 8) {
+            if (!all_zero(seen->data + wp + s, 8)) {
+                describe_word(seen->data + wp + s, wp + s, has, sizeof(has));
+                break;
+            }
+        }
+        snprintf(why, whylen, "zone %u: %s above its write pointer +0x%llx",
+                 i, has, (unsigned long long)rel);
+        return false;
+    }
+    for (int k = 1; k < z->nr_lives; k++) {
+        const OracleOp *op = &o->ops[z->life[k].reset];
+
+        if (op->ack <= t) {
+            low = k;
+        }
+        if (op->submit <= t) {
+            high = k;
+        }
+    }
+    if (rel == 0 && failed_reset_shows(o, z, t)) {
+        return true;
+    }
+    for (int k = high; k >= low; k--) {
+        life_bounds(o, z, k, t, &b);
+        if (((rel >= b.lo && rel <= b.hi) ||
+             (rel == z->z.capacity && b.full_ok)) &&
+            zone_matches(o, z, k, wp, seen->data) &&
+            z->life[k].holes_until > t) {
+            return true;
+        }
+    }
+    life_bounds(o, z, high, t, &b);
+    if (low == high && (rel < b.lo || (rel > b.hi && !b.full_ok))) {
+        snprintf(why, whylen, "zone %u: write pointer +0x%llx is %s "
+                 "+0x%llx", i, (unsigned long long)rel,
+                 rel < b.lo ? "below what is durable," :
+                 "above what was ever asked for,",
+                 (unsigned long long)(rel < b.lo ? b.lo : b.hi));
+    } else {
+        char diff[200] = "";
+
+        if (z->life[high].seen == 0) {
+            say_difference(z, high, seen->data, diff, sizeof(diff));
+        }
+        snprintf(why, whylen, "zone %u: write pointer +0x%llx fits none of "
+                 "its lives %d to %d (of the last: +0x%llx to +0x%llx%s%s%s)",
+                 i, (unsigned long long)rel, low, high,
+                 (unsigned long long)b.lo, (unsigned long long)b.hi,
+                 b.full_ok ? ", or full" : "", diff[0] ? "; " : "", diff);
+    }
+    return false;
+}
+
+/*
+ * A conventional zone is a plain disk: a sector holds what was last durable in
+ * it, or anything that was written there since.  An unaligned discard may do
+ * nothing, and until a flush nobody says what discarded bytes are.
+ */
+static bool conv_sector(const Oracle *o, const Zone *z, int t, uint64_t at,
+                        const uint8_t *p, bool live)
+{
+    uint8_t want[ORACLE_SECTOR];
+    int after = -1;             /* what was answered before this is gone */
+
+    for (int j = 0; j < z->nr_ops; j++) {
+        const OracleOp *op = &o->ops[z->op[j]];
+
+        if (is_write(op) && !op->ret && op->ack <= t && at >= op->offset &&
+            at < op->offset + op->bytes && op->submit > after &&
+            (live || write_durable_at(o, op) <= t)) {
+            after = op->submit;
+        }
+    }
+    for (int j = 0; j < z->nr_ops; j++) {
+        const OracleOp *op = &o->ops[z->op[j]];
+
+        if (op->submit > t || op->ack < after || at < op->offset ||
+            at >= op->offset + op->bytes) {
+            continue;
+        }
+        if (op->type == ORACLE_DISCARD) {
+            if ((!live && durable_at(o, op->ack) > t) ||
+                all_zero(p, ORACLE_SECTOR)) {
+                return true;
+            }
+            continue;
+        }
+        if (op->refused) {
+            continue;
+        }
+        op_data(op, want, at, ORACLE_SECTOR);
+        if (!memcmp(p, want, ORACLE_SECTOR)) {
+            return true;
+        }
+        if (op->ret) {
+            /* Failed: it may be there in part, down to the byte. */
+            return true;
+        }
+    }
+    return after < 0 && all_zero(p, ORACLE_SECTOR);
+}
+
+static bool conv_zone(const Oracle *o, unsigned i, int t,
+                      const OracleSeen *seen, bool live, char *why,
+                      size_t whylen)
+{
+    const Zone *z = &o->zone[i];
+    bool touched = z->nr_ops > 0;
+
+    if (!touched && all_zero(seen->data + z->z.start, z->z.length)) {
+        return true;
+    }
+    for (uint64_t s = 0; s < z->z.length; s += ORACLE_SECTOR) {
+        const uint8_t *p = seen->data + z->z.start + s;
+        char has[64];
+
+        if (!conv_sector(o, z, t, z->z.start + s, p, live)) {
+            describe_word(p, z->z.start + s, has, sizeof(has));
+            snprintf(why, whylen, "conventional zone %u: %s at +0x%llx", i,
+                     has, (unsigned long long)s);
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool crash_at(Oracle *o, int t, const OracleSeen *seen, bool conv,
+                     char *why, size_t whylen)
+{
+    for (unsigned i = 0; i < o->nr_zones; i++) {
+        if (o->zone[i].z.conventional) {
+            if (conv && !conv_zone(o, i, t, seen, false, why, whylen)) {
+                return false;
+            }
+        } else if (!seq_zone_crash(o, i, t, seen, why, whylen)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool oracle_crash(Oracle *o, int from, int to, const OracleSeen *seen,
+                  char *why, size_t whylen)
+{
+    /* The verdict changes only where a request was made or answered. */
+    if (!crash_at(o, from, seen, true, why, whylen)) {
+        return false;
+    }
+    for (unsigned i = 0; i < o->nr_ops; i++) {
+        int t[2] = { o->ops[i].submit, o->ops[i].ack };
+
+        for (int k = 0; k < 2; k++) {
+            bool conv = k == 1 && (o->ops[i].type == ORACLE_FLUSH ||
+                                   o->ops[i].fua);
+
+            if (t[k] > from && t[k] <= to &&
+                !crash_at(o, t[k], seen, conv, why, whylen)) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
+bool oracle_live(Oracle *o, int t, const OracleSeen *seen, char *why,
+                 size_t whylen)
+{
+    for (unsigned i = 0; i < o->nr_zones; i++) {
+        Zone *z = &o->zone[i];
+        uint64_t wp = seen->wp[i];
+        uint64_t rel = wp - z->z.start;
+        Life *l;
+        int life = 0;
+        Bounds b = { 0 };
+
+        if (z->z.conventional) {
+            if (!conv_zone(o, i, t, seen, true, why, whylen)) {
+                return false;
+            }
+            continue;
+        }
+        if (wp < z->z.start || rel > z->z.capacity) {
+            snprintf(why, whylen, "zone %u: write pointer 0x%llx is not in "
+                     "it", i, (unsigned long long)wp);
+            return false;
+        }
+        for (int k = 1; k < z->nr_lives; k++) {
+            if (o->ops[z->life[k].reset].ack <= t) {
+                life = k;
+            }
+        }
+        l = &z->life[life];
+        for (int j = 0; j < z->nr_ops; j++) {
+            const OracleOp *op = &o->ops[z->op[j]];
+
+            if (z->op_life[j] == life && op->ack <= t && !op->ret) {
+                uint64_t end = op->type == ORACLE_FINISH ? z->z.capacity :
+                               is_write(op) ?
+                               op->offset + op->bytes - z->z.start : 0;
+
+                if (end > b.lo) {
+                    b.lo = end;
+                }
+            }
+        }
+        if (!l->loose && rel != b.lo) {
+            snprintf(why, whylen, "zone %u: write pointer +0x%llx, should be "
+                     "+0x%llx", i, (unsigned long long)rel,
+                     (unsigned long long)b.lo);
+            return false;
+        }
+        if (rel < b.lo) {
+            snprintf(why, whylen, "zone %u: write pointer +0x%llx, should be "
+                     "at least +0x%llx", i, (unsigned long long)rel,
+                     (unsigned long long)b.lo);
+            return false;
+        }
+        if (!zone_matches(o, z, life, wp, seen->data)) {
+            char diff[200];
+
+            say_difference(z, life, seen->data, diff, sizeof(diff));
+            snprintf(why, whylen, "zone %u: %s", i, diff);
+            return false;
+        }
+        if (!all_zero(seen->data + wp, z->z.length - rel)) {
+            snprintf(why, whylen, "zone %u: not zeros above its write "
+                     "pointer +0x%llx", i, (unsigned long long)rel);
+            return false;
+        }
+    }
+    return true;
+}
+
+/* What may a read under way from @s to @a see at the disk's byte @at? */
+static bool read_sector(const Oracle *o, const Zone *z, const OracleOp *rd,
+                        uint64_t at, const uint8_t *p)
+{
+    uint8_t want[ORACLE_SECTOR];
+    int low = 0, high = 0;
+    bool zero_ok = false;
+
+    if (z->z.conventional) {
+        for (int t = rd->submit; ; t = rd->ack) {
+            if (conv_sector(o, z, t, at, p, true)) {
+                return true;
+            }
+            if (t == rd->ack) {
+                break;
+            }
+        }
+        /* Torn by requests under way: anything they write may show. */
+        for (int j = 0; j < z->nr_ops; j++) {
+            const OracleOp *op = &o->ops[z->op[j]];
+
+            if (op->submit < rd->ack && op->ack > rd->submit &&
+                at >= op->offset && at < op->offset + op->bytes) {
+                return true;
+            }
+        }
+        return false;
+    }
+    for (int k = 1; k < z->nr_lives; k++) {
+        const OracleOp *op = &o->ops[z->life[k].reset];
+
+        if (op->ack <= rd->submit) {
+            low = k;
+        }
+        if (op->submit <= rd->ack) {
+            high = k;
+        }
+    }
+    for (int k = low; k <= high; k++) {
+        bool certain = false;
+
+        for (int j = 0; j < z->nr_ops; j++) {
+            const OracleOp *op = &o->ops[z->op[j]];
+
+            if (!is_write(op) || at < op->offset ||
+                at >= op->offset + op->bytes) {
+                continue;
+            }
+            if (op->ret ? op->refused : z->op_life[j] != k) {
+                continue;
+            }
+            if (op->submit < rd->ack) {
+                op_data(op, want, at, ORACLE_SECTOR);
+                if (!memcmp(p, want, ORACLE_SECTOR)) {
+                    return true;
+                }
+            }
+            if (!op->ret && op->ack < rd->submit) {
+                certain = true;
+            }
+        }
+        zero_ok = zero_ok || !certain;
+    }
+    return zero_ok && all_zero(p, ORACLE_SECTOR);
+}
+
+bool oracle_reads(Oracle *o, char *why, size_t whylen)
+{
+    for (unsigned i = 0; i < o->nr_ops; i++) {
+        const OracleOp *rd = &o->ops[i];
+
+        if (rd->type != ORACLE_READ || rd->ret || !rd->data) {
+            continue;
+        }
+        for (unsigned k = 0; k < o->nr_zones; k++) {
+            const Zone *z = &o->zone[k];
+            uint64_t from = z->z.start > rd->offset ? z->z.start : rd->offset;
+            uint64_t end = z->z.start + z->z.length;
+
+            if (end > rd->offset + rd->bytes) {
+                end = rd->offset + rd->bytes;
+            }
+            for (uint64_t at = from; at < end; at += ORACLE_SECTOR) {
+                const uint8_t *p = rd->data + (at - rd->offset);
+
+                if (!read_sector(o, z, rd, at, p)) {
+                    char has[64];
+
+                    describe_word(p, at, has, sizeof(has));
+                    snprintf(why, whylen, "read (request %u) saw %s in zone "
+                             "%u at +0x%llx", rd->id, has, k,
+                             (unsigned long long)(at - z->z.start));
+                    return false;
+                }
+            }
+        }
+    }
+    return true;
+}

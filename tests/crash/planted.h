@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Faults planted in a test build of the driver, to see whether they are found
+ */
+#ifndef TESTS_CRASH_PLANTED_H
+#define TESTS_CRASH_PLANTED_H
+
+typedef struct PlantedFault {
+    const char *name;           /* NULL: end of the list */
+    const char *what;
+    /* The workloads in which it is looked for */
+    bool inject;                /* those with injected errors */
+    bool unmap;
+    bool many_zones;
+    unsigned pass;
+} PlantedFault;
+
+/* Empty in the program that holds the driver as it is shipped */
+extern const PlantedFault planted_faults[];
+extern const char *planted_now;
+extern uint64_t planted_hits;
+
+#endif

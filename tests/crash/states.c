@@ -1,0 +1,603 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Crash states: the files that a power loss could leave, each judged
+ *
+ * A write is certain to be on the disk once a flush that was submitted after
+ * its completion has completed.  Between two completed flushes the disk holds
+ * what was certain at the first, and any of the other writes submitted before
+ * the second: that set is the epoch.  Files are padded to their final length.
+ *
+ * One file may be left by a crash at many times: from when the last of its
+ * writes was submitted, until a flush makes one certain that it lacks.  The
+ * oracle judges all of them.
+ */
+
+#include "qemu/osdep.h"
+#include <fcntl.h>
+#include "qapi/error.h"
+#include "qemu/main-loop.h"
+#include "qemu/memalign.h"
+#include "block/block-global-state.h"
+#include "block/block-io.h"
+#include "states.h"
+
+#define SECTOR ORACLE_SECTOR
+#define AFTER_ID 0xff0000u      /* ids of writes made in opened states */
+
+static void G_GNUC_PRINTF(2, 3) say(char **why, const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    *why = g_strdup_vprintf(fmt, ap);
+    va_end(ap);
+}
+
+/* What an opened image shows */
+
+typedef struct Look {
+    uint64_t *wp;
+    BlockZoneDescriptor *zd;
+    uint8_t *data;
+} Look;
+
+static void look_free(Look *l)
+{
+    g_free(l->wp);
+    g_free(l->zd);
+    qemu_vfree(l->data);
+    memset(l, 0, sizeof(*l));
+}
+
+static bool look(BlockBackend *blk, const Config *c, Look *l, char **why)
+{
+    unsigned nr = config_nr_zones(c);
+    int ret;
+
+    l->wp = g_new0(uint64_t, nr);
+    l->zd = g_new0(BlockZoneDescriptor, nr);
+    l->data = qemu_memalign(4096, c->size);
+    ret = blk_pread(blk, 0, c->size, l->data, 0);
+    if (ret < 0) {
+        say(why, "the image cannot be read: %s", strerror(-ret));
+        return false;
+    }
+    if (c->plain) {
+        return true;
+    }
+    ret = blk_zone_report(blk, 0, &nr, l->zd);
+    if (ret < 0 || nr != config_nr_zones(c)) {
+        say(why, "the zones cannot be reported: %s", strerror(-ret));
+        return false;
+    }
+    for (unsigned i = 0; i < nr; i++) {
+        l->wp[i] = l->zd[i].wp;
+    }
+    return true;
+}
+
+/* After a crash or a restart no zone is open. */
+static bool states_fit(const Config *c, const Look *l, char **why)
+{
+    g_autofree OracleZone *z = config_zones(c);
+
+    for (unsigned i = 0; !c->plain && i < config_nr_zones(c); i++) {
+        const BlockZoneDescriptor *d = &l->zd[i];
+        BlockZoneState want =
+            z[i].conventional ? BLK_ZS_NOT_WP :
+            d->wp == z[i].start ? BLK_ZS_EMPTY :
+            d->wp == z[i].start + z[i].capacity ? BLK_ZS_FULL : BLK_ZS_CLOSED;
+
+        if (d->state != want || d->start != z[i].start ||
+            d->cap != z[i].capacity) {
+            say(why, "zone %u: reported in state %d, should be %d", i,
+                d->state, want);
+            return false;
+        }
+    }
+    return true;
+}
+
+/* qemu-img check, without what it prints */
+static bool check_image(BlockBackend *blk, BdrvCheckMode fix, int *leaks,
+                        char **why)
+{
+    static int null = -1;
+    int keep = dup(STDERR_FILENO);
+    BdrvCheckResult res = { 0 };
+    int ret;
+
+    if (null < 0) {
+        null = open("/dev/null", O_WRONLY);
+    }
+    dup2(null, STDERR_FILENO);
+    bdrv_graph_rdlock_main_loop();
+    ret = bdrv_check(blk_bs(blk), &res, fix);
+    bdrv_graph_rdunlock_main_loop();
+    dup2(keep, STDERR_FILENO);
+    close(keep);
+    if (ret < 0 || res.corruptions || res.check_errors) {
+        say(why, "check finds %d corruptions and %d errors (%s)",
+            res.corruptions, res.check_errors, strerror(ret < 0 ? -ret : 0));
+        return false;
+    }
+    *leaks = res.leaks;
+    return true;
+}
+
+static uint64_t file_changes(const MemSlot *s)
+{
+    return s->count[FOP_WRITE] + s->count[FOP_ZERO] + s->count[FOP_DISCARD] +
+           s->count[FOP_TRUNCATE];
+}
+
+/* Write one sector to every zone that takes one, and note it in @l. */
+static bool write_every_zone(BlockBackend *blk, const Config *c, Look *l,
+                             Tally *t, char **why)
+{
+    g_autofree OracleZone *z = config_zones(c);
+    unsigned nr = config_nr_zones(c);
+    unsigned active = 0;
+    uint8_t buf[SECTOR];
+
+    for (unsigned i = 0; i < nr; i++) {
+        active += !z[i].conventional && l->zd[i].state == BLK_ZS_CLOSED;
+    }
+    for (unsigned i = 0; i < nr; i++) {
+        uint64_t at = l->wp[i];
+        bool empty = !c->plain && l->zd[i].state == BLK_ZS_EMPTY;
+        bool refuse = false;
+        int ret;
+
+        /* Of many zones those with something in them, and a few more */
+        if (nr > 16 && empty && i % 61) {
+            continue;
+        }
+        if (z[i].conventional) {
+            at = z[i].start + z[i].length - SECTOR;
+        } else if (at == z[i].start + z[i].capacity) {
+            refuse = true;
+            at -= SECTOR;
+        } else if (empty && c->act && active >= c->act) {
+            refuse = true;
+        }
+        oracle_pattern(buf, AFTER_ID + i, at, SECTOR);
+        ret = blk_pwrite(blk, at, SECTOR, buf, 0);
+        t->writes_after++;
+        if (refuse != (ret < 0)) {
+            say(why, "zone %u: a write at +0x%" PRIx64 " after the crash %s "
+                "(%s)", i, at - z[i].start,
+                refuse ? "should be refused" : "fails", strerror(-ret));
+            return false;
+        }
+        if (refuse) {
+            continue;
+        }
+        memcpy(l->data + at, buf, SECTOR);
+        if (!z[i].conventional) {
+            l->wp[i] += SECTOR;
+            active += empty;
+            if (l->wp[i] == z[i].start + z[i].capacity) {
+                active--;
+            }
+        }
+    }
+    return true;
+}
+
+static bool same_look(const Config *c, const Look *a, const Look *b,
+                      const char *when, char **why)
+{
+    g_autofree OracleZone *z = config_zones(c);
+
+    for (unsigned i = 0; i < config_nr_zones(c); i++) {
+        if (!z[i].conventional && a->wp[i] != b->wp[i]) {
+            say(why, "zone %u: write pointer was +0x%" PRIx64 ", is +0x%"
+                PRIx64 " %s", i, a->wp[i] - z[i].start, b->wp[i] - z[i].start,
+                when);
+            return false;
+        }
+        if (memcmp(a->data + z[i].start, b->data + z[i].start, z[i].length)) {
+            say(why, "zone %u: its data is another %s", i, when);
+            return false;
+        }
+    }
+    return true;
+}
+
+/*
+ * Judge one file.  Takes @img over.  @repair: let check repair leaks, too.
+ */
+static bool judge_state(const Config *c, MemImg *img, Oracle *o, int from,
+                        int to, bool live, bool repair, Tally *t, char **why)
+{
+    MemSlot *slot = &memslot[1];
+    Look first = { 0 }, second = { 0 };
+    OracleSeen seen;
+    Error *err = NULL;
+    BlockBackend *blk;
+    char text[400] = "";
+    bool ok = false;
+    int leaks;
+
+    memimg_free(slot->img);
+    slot->img = img;
+    memset(slot->count, 0, sizeof(slot->count));
+    blk = image_open(c, 1, true, &err);
+    if (!blk) {
+        say(why, "the image does not open: %s", error_get_pretty(err));
+        error_free(err);
+        return false;
+    }
+    if (!check_image(blk, 0, &leaks, why) || !look(blk, c, &first, why) ||
+        !states_fit(c, &first, why)) {
+        goto out;
+    }
+    t->leaks += leaks > 0;
+    seen = (OracleSeen) { first.wp, first.data };
+    oracle_next_disk(o);
+    ok = live ? oracle_live(o, to, &seen, text, sizeof(text)) :
+                oracle_crash(o, from, to, &seen, text, sizeof(text));
+    if (!ok) {
+        say(why, "%s", text);
+        goto out;
+    }
+    if (file_changes(slot)) {
+        say(why, "opening and reading changed the image");
+        ok = false;
+        goto out;
+    }
+    if (leaks && repair) {
+        int after = 0;
+
+        ok = check_image(blk, BDRV_FIX_LEAKS, &after, why) &&
+             check_image(blk, 0, &after, why);
+        if (ok && after) {
+            say(why, "check repairs leaks, and %d remain", after);
+            ok = false;
+        }
+        if (!ok) {
+            goto out;
+        }
+        t->leaks_repaired++;
+    }
+    ok = write_every_zone(blk, c, &first, t, why);
+    blk_unref(blk);
+    blk = NULL;
+    if (!ok) {
+        goto out;
+    }
+    blk = image_open(c, 1, true, &err);
+    if (!blk) {
+        say(why, "the image does not open again: %s", error_get_pretty(err));
+        error_free(err);
+        ok = false;
+        goto out;
+    }
+    ok = look(blk, c, &second, why) && states_fit(c, &second, why) &&
+         same_look(c, &first, &second, "after one more write and a clean "
+                   "close", why) &&
+         check_image(blk, 0, &leaks, why);
+out:
+    blk_unref(blk);
+    look_free(&first);
+    look_free(&second);
+    return ok;
+}
+
+/* Epochs */
+
+typedef struct Judge {
+    const Workload *w;
+    const Limits *lim;
+    Run *run;
+    Oracle *o;
+    Tally *t;
+    Rnd rnd;
+    int64_t size;               /* of the file in the end */
+    unsigned left;              /* states that may still be tried */
+    char *why;
+
+    /* The epoch */
+    MemImg *certain;
+    GPtrArray *open;            /* LogEntry: what is not certain */
+    int begin, end;             /* times */
+    GHashTable *tried;
+} Judge;
+
+static int entry_order(gconstpointer a, gconstpointer b)
+{
+    const LogEntry *x = *(const LogEntry **)a, *y = *(const LogEntry **)b;
+
+    return x->done != y->done ? (x->done < y->done ? -1 : 1) :
+           x->submit < y->submit ? -1 : 1;
+}
+
+/* @set: a byte for each of the epoch's entries; @torn: one of them, or -1 */
+static bool judge_set(Judge *j, const uint8_t *set, int torn,
+                      uint64_t *counter)
+{
+    unsigned n = j->open->len;
+    g_autofree char *key = NULL;
+    MemImg *img;
+    int from = j->begin;
+    int last = -1;
+    bool repair;
+
+    key = g_strdup_printf("%d:%" PRIu64 ":", torn,
+                          torn >= 0 ? j->rnd.s : (uint64_t)0);
+    {
+        g_autofree char *bits = g_malloc0(n + 1);
+        char *all;
+
+        for (unsigned i = 0; i < n; i++) {
+            bits[i] = set[i] ? '1' : '0';
+        }
+        all = g_strconcat(key, bits, NULL);
+        if (!g_hash_table_add(j->tried, all)) {
+            return true;
+        }
+    }
+    img = memimg_clone(j->certain);
+    memimg_resize(img, MAX(j->size, memimg_size(img)));
+    for (unsigned i = 0; i < n; i++) {
+        const LogEntry *e = j->open->pdata[i];
+
+        if (!set[i]) {
+            continue;
+        }
+        last = i;
+        from = MAX(from, e->submit);
+        if ((int)i == torn) {
+            logentry_apply_torn(e, img, rnd64(&j->rnd));
+        } else {
+            logentry_apply(e, img);
+        }
+    }
+    if (memimg_size(img) < j->size) {
+        memimg_resize(img, j->size);
+    }
+    j->t->states++;
+    (*counter)++;
+    j->left -= j->left > 0;
+    repair = j->t->states % 8 == 0;
+    if (!judge_state(&j->w->cfg, img, j->o, from, j->end, false, repair, j->t,
+                     &j->why)) {
+        g_autofree char *what = j->why;
+        GString *s = g_string_new(what);
+
+        g_string_append_printf(s, "\n    crash at time %d to %d, epoch %d to "
+                               "%d:", from, j->end, j->begin, j->end);
+        for (unsigned i = 0; i < n; i++) {
+            const LogEntry *e = j->open->pdata[i];
+
+            if ((int)i > last + 3) {
+                g_string_append(s, "\n      ...");
+                break;
+            }
+            g_string_append_printf(s, "\n      %s %s 0x%" PRIx64 "+0x%" PRIx64
+                                   " (submitted %d, done %d)",
+                                   (int)i == torn ? "torn" :
+                                   set[i] ? "has " : "lost",
+                                   file_op_name[e->kind], e->offset, e->bytes,
+                                   e->submit, e->done);
+        }
+        j->why = g_string_free(s, false);
+        return false;
+    }
+    return true;
+}
+
+static bool judge_epoch(Judge *j)
+{
+    unsigned n = j->open->len;
+    g_autofree uint8_t *set = g_malloc0(n + 1);
+    unsigned samples;
+
+    j->tried = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    j->t->epochs++;
+
+    /* At the flush: what was done is there, or nothing is. */
+    for (unsigned i = 0; i < n; i++) {
+        const LogEntry *e = j->open->pdata[i];
+
+        set[i] = e->done < j->end;
+    }
+    if (!judge_set(j, set, -1, &j->t->at_flush)) {
+        return false;
+    }
+    memset(set, 0, n + 1);
+    if (!judge_set(j, set, -1, &j->t->at_flush)) {
+        return false;
+    }
+    if (j->lim->only_cuts) {
+        return true;
+    }
+    /* Every prefix, by completion */
+    for (unsigned i = 0; i < n && j->left; i++) {
+        set[i] = 1;
+        if (!judge_set(j, set, -1, &j->t->prefix)) {
+            return false;
+        }
+    }
+    if (n && n <= j->lim->exhaustive && j->left >= (1u << n)) {
+        for (unsigned m = 0; m < 1u << n; m++) {
+            for (unsigned i = 0; i < n; i++) {
+                set[i] = m >> i & 1;
+            }
+            if (!judge_set(j, set, -1, &j->t->subset)) {
+                return false;
+            }
+        }
+        j->t->exhausted++;
+        samples = 0;
+    } else {
+        samples = j->lim->sample;
+    }
+    for (unsigned k = 0; n && k < samples && j->left; k++) {
+        unsigned how = rnd(&j->rnd, 4);
+        unsigned one = rnd(&j->rnd, n);
+
+        for (unsigned i = 0; i < n; i++) {
+            set[i] = how == 0 ? i == one :
+                     how == 1 ? i != one :
+                     how == 2 ? rnd(&j->rnd, 2) : rnd(&j->rnd, 4) > 0;
+        }
+        if (!judge_set(j, set, -1, &j->t->subset)) {
+            return false;
+        }
+    }
+    /* Torn at 512 bytes */
+    for (unsigned k = 0; n && k < MIN(n, 2 + j->lim->sample / 8) && j->left;
+         k++) {
+        int one = rnd(&j->rnd, n);
+        const LogEntry *e = j->open->pdata[one];
+
+        if ((e->kind != FOP_WRITE && e->kind != FOP_ZERO) ||
+            e->bytes <= SECTOR) {
+            continue;
+        }
+        for (unsigned i = 0; i < n; i++) {
+            set[i] = (int)i == one || ((int)i < one && rnd(&j->rnd, 4)) ||
+                     rnd(&j->rnd, 4) == 0;
+        }
+        if (!judge_set(j, set, one, &j->t->torn)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool is_change(const LogEntry *e)
+{
+    return e->kind != FOP_FLUSH;
+}
+
+/*
+ * Epochs in their order.  What a flush makes certain was completed before
+ * what it leaves open, so that redoing first the one and then the other keeps
+ * the order of completion.
+ */
+static bool judge_epochs(Judge *j)
+{
+    g_autofree bool *sure = g_new0(bool, memlog->len + 1);
+    g_autoptr(GPtrArray) flushes = g_ptr_array_new();
+
+    for (unsigned i = 0; i < memlog->len; i++) {
+        LogEntry *e = &g_array_index(memlog, LogEntry, i);
+
+        if (e->kind == FOP_FLUSH && e->ret == 0) {
+            g_ptr_array_add(flushes, e);
+        }
+        if (e->kind == FOP_TRUNCATE && e->ret == 0) {
+            j->size = MAX(j->size, e->offset);
+        } else if (is_change(e) && e->kind != FOP_DISCARD) {
+            j->size = MAX(j->size, e->offset + e->bytes);
+        }
+    }
+    g_ptr_array_sort(flushes, entry_order);
+    j->begin = 0;
+    for (unsigned f = 0; f <= flushes->len; f++) {
+        const LogEntry *next = f < flushes->len ? flushes->pdata[f] : NULL;
+        bool ok;
+
+        j->end = next ? next->done - 1 : j->run->closed;
+        j->open = g_ptr_array_new();
+        for (unsigned i = 0; i < memlog->len; i++) {
+            LogEntry *e = &g_array_index(memlog, LogEntry, i);
+
+            /* Growth needs no redoing: files are padded. */
+            if (is_change(e) && !sure[i] && e->submit <= j->end &&
+                !(e->kind == FOP_TRUNCATE &&
+                  e->offset >= memimg_size(j->certain))) {
+                g_ptr_array_add(j->open, e);
+            }
+        }
+        g_ptr_array_sort(j->open, entry_order);
+        ok = judge_epoch(j);
+        g_hash_table_destroy(j->tried);
+        g_ptr_array_free(j->open, true);
+        if (!ok) {
+            return false;
+        }
+        if (next) {
+            g_autoptr(GPtrArray) now = g_ptr_array_new();
+
+            for (unsigned i = 0; i < memlog->len; i++) {
+                LogEntry *e = &g_array_index(memlog, LogEntry, i);
+
+                if (is_change(e) && !sure[i] && e->done < next->submit) {
+                    sure[i] = true;
+                    g_ptr_array_add(now, e);
+                }
+            }
+            g_ptr_array_sort(now, entry_order);
+            for (unsigned i = 0; i < now->len; i++) {
+                logentry_apply(now->pdata[i], j->certain);
+            }
+            j->begin = next->done;
+        }
+    }
+    return true;
+}
+
+bool judge_workload(const Workload *w, const Limits *lim, Tally *t,
+                    char **why)
+{
+    Judge j = {
+        .w = w, .lim = lim, .t = t, .rnd = { w->seed ^ 0x7ea5 },
+        .left = lim->per_workload,
+    };
+    char text[400] = "";
+    Run *run;
+    bool ok;
+
+    run = workload_run(w, why);
+    if (!run) {
+        return false;
+    }
+    t->workloads++;
+    t->requests += run->ops->len;
+    for (unsigned i = 0; i < run->ops->len; i++) {
+        t->failed_requests += g_array_index(run->ops, OracleOp, i).ret != 0;
+    }
+    for (unsigned k = 0; k < FOP__MAX; k++) {
+        t->file_ops += run->file_ops[k];
+    }
+    t->faults += memslot[0].failed;
+    j.run = run;
+    j.o = oracle_new(run->zones, run->nr_zones, (OracleOp *)run->ops->data,
+                     run->ops->len, run->final, text, sizeof(text));
+    if (!j.o) {
+        say(why, "%s", text);
+        run_free(run);
+        return false;
+    }
+    ok = oracle_reads(j.o, text, sizeof(text));
+    if (!ok) {
+        say(why, "%s", text);
+        goto out;
+    }
+    /* Closed in good order, all is there. */
+    if (!run->close_failed) {
+        ok = judge_state(&w->cfg, memimg_clone(memslot[0].img), j.o, run->end,
+                         run->closed, true, false, t, why);
+        if (!ok) {
+            g_autofree char *what = *why;
+
+            say(why, "after a clean close: %s", what);
+            goto out;
+        }
+    }
+    j.certain = memimg_clone(run->base);
+    j.size = MAX(memimg_size(run->base), memimg_size(memslot[0].img));
+    ok = judge_epochs(&j);
+    memimg_free(j.certain);
+    if (!ok) {
+        *why = j.why;
+    }
+out:
+    oracle_free(j.o);
+    run_free(run);
+    return ok;
+}
