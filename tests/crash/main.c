@@ -12,6 +12,7 @@
 #include "qemu/osdep.h"
 #include <getopt.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include "qapi/error.h"
 #include "qemu/main-loop.h"
@@ -113,6 +114,7 @@ static pid_t start_child(Batch *batch, unsigned slot, unsigned item, unsigned st
     if (pid) {
         return pid;
     }
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
     start_qemu();
     for (; item < batch->nr; item += step) {
         r->item = item;

@@ -267,9 +267,7 @@ BlockBackend *image_open(const Config *c, unsigned slot, bool writable,
         perm |= BLK_PERM_WRITE;
     }
     blk = blk_new(qemu_get_aio_context(), perm, BLK_PERM_ALL);
-#ifdef BLK_HAS_ZONED_AWARE
     blk_set_zoned_aware(blk, true);
-#endif
     ret = blk_insert_bs(blk, bs, errp);
     bdrv_unref(bs);
     if (ret < 0) {
@@ -648,7 +646,7 @@ static void coroutine_fn req_entry(void *opaque)
         ret = blk_co_pwrite_zeroes(rn->blk, op.offset, op.bytes, flags);
         break;
     case 'd':
-        ret = blk_co_pdiscard(rn->blk, op.offset, op.bytes);
+        ret = blk_co_pdiscard(rn->blk, op.offset, op.bytes, 0);
         break;
     case 'l':
         ret = blk_co_preadv(rn->blk, op.offset, op.bytes, &qiov, 0);
