@@ -282,8 +282,10 @@ static int judge_hits(void)
     for (k = 0; k < ARRAY_SIZE(reachable); k++) {
         const char *c;
 
-        for (c = strchr(reachable[k].outcomes, ':'); (c = strchr(c, ' ')); c++) {
+        c = strchr(reachable[k].outcomes, ':');
+        while ((c = strchr(c, ' '))) {
             named--;
+            c++;
         }
     }
     g_assert_cmpint(named, ==, 0);
