@@ -453,14 +453,25 @@ static void check_states(void)
     }
 }
 
-/* Record what became of the zones other than @but that changed state */
-static void hit_made_room(const Model *before, int but)
+static ModelState states_before[MODEL_MAX_ZONES];
+
+static void remember_states(void)
 {
     int i;
 
     for (i = 0; i < model.nr; i++) {
-        if (i != but && before->zone[i].state != model.zone[i].state) {
-            hit(before->zone[i].state, OP_MADE_ROOM, model.zone[i].state);
+        states_before[i] = model.zone[i].state;
+    }
+}
+
+/* Record what became of the zones other than @but that changed state */
+static void hit_made_room(int but)
+{
+    int i;
+
+    for (i = 0; i < model.nr; i++) {
+        if (i != but && states_before[i] != model.zone[i].state) {
+            hit(states_before[i], OP_MADE_ROOM, model.zone[i].state);
         }
     }
 }
@@ -474,17 +485,6 @@ static void add_flight(ZoneWrite *w, int id, bool fill)
 {
     g_assert_nonnull(w);
     flight[nr_flight++] = (Flight) { w, id, fill };
-}
-
-static ModelState states_before[MODEL_MAX_ZONES];
-
-static void remember_states(void)
-{
-    int i;
-
-    for (i = 0; i < model.nr; i++) {
-        states_before[i] = model.zone[i].state;
-    }
 }
 
 /* A zone; more often than others the first sequential ones */
@@ -529,7 +529,6 @@ static bool do_write_at(int at, int len)
 {
     int i = at / model.g.zone_size;
     int nr_holes = 0, k, id;
-    Model before;
     ZoneWrite *w;
     ModelResult r;
     int ret;
@@ -541,12 +540,12 @@ static bool do_write_at(int at, int len)
         nr_holes += model.write[k].start == at && model.write[k].len == len &&
                     model.write[k].fate != M_FLIGHT;
     }
-    before = model;
+    remember_states();
     r = model_write(&model, at, len, &id);
     ret = zone_write_begin(zr, to_bytes(at), to_bytes(len), &w);
     g_assert_cmpint(result_of(ret), ==, r);
-    hit(before.zone[i].state, nr_holes ? OP_REWRITE : OP_WRITE, outcome(r, i));
-    hit_made_room(&before, i);
+    hit(states_before[i], nr_holes ? OP_REWRITE : OP_WRITE, outcome(r, i));
+    hit_made_room(i);
     if (r == M_OK) {
         g_assert_cmpuint(w->start, ==, to_bytes(at));
         g_assert_cmpuint(w->bytes, ==, to_bytes(len));
@@ -598,7 +597,6 @@ static bool do_append(void)
     int at = zone_start(i);
     int len = 1 + below(4);
     int id, where;
-    Model before = model;
     ZoneWrite *w;
     ModelResult r;
     int ret;
@@ -620,14 +618,15 @@ static bool do_append(void)
     if (is_pending(MIN(at, model.g.disk - 1)) || nr_flight == MAX_FLIGHT) {
         return false;
     }
+    remember_states();
     r = model_append(&model, at, len, &id, &where);
     ret = zone_append_begin(zr, to_bytes(at), to_bytes(len), &w);
     g_assert_cmpint(result_of(ret), ==, r);
     if (at < model.g.disk) {
         i = at / model.g.zone_size;
-        hit(before.zone[i].state, OP_APPEND, outcome(r, i));
+        hit(states_before[i], OP_APPEND, outcome(r, i));
     }
-    hit_made_room(&before, i);
+    hit_made_room(i);
     if (r == M_OK) {
         g_assert_cmpuint(w->start, ==, to_bytes(where));
         g_assert_cmpuint(w->bytes, ==, to_bytes(len));
@@ -999,7 +998,8 @@ static bool one_step(void)
 static void test_random(void)
 {
     const char *ops = g_getenv("ZQ_PROP_OPS");
-    uint64_t total = ops ? g_ascii_strtoull(ops, NULL, 10) : DEFAULT_OPS;
+    uint64_t total = ops ? g_ascii_strtoull(ops, NULL, 10) :
+                     g_test_thorough() ? 10 * DEFAULT_OPS : DEFAULT_OPS;
     uint64_t done = 0;
     int bad;
 
@@ -1016,8 +1016,10 @@ static void test_random(void)
                 mood.all = below(2) ? 40 : 5;
                 mood.rewrite = below(2) ? 5 : 50;
             }
-            done += one_step();
-            check_states();
+            if (one_step()) {
+                check_states();
+                done++;
+            }
         }
         reopen();
     }

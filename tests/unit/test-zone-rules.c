@@ -805,6 +805,8 @@ static void test_load(void)
     ZoneRules *zr = new_rules(0, 0);
     ZoneInfo info;
 
+    zone_rules_free(NULL);
+
     zone_rules_load(zr, A, at(A));
     zone_rules_load(zr, B, at(B) + 512);
     zone_rules_load(zr, C, at(C) + CAP);
