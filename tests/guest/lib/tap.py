@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# A suite that prints TAP.  Tests are grouped by what they share (a boot of
+# the guest): where the group's set-up fails, each of its tests fails, so a
+# test can neither vanish nor pass without having run.
+
+import sys
+import time
+import traceback
+
+
+class Skip(Exception):
+    """Raised by a test that cannot run here; its text says why."""
+
+
+class Broken(Exception):
+    """Raised by a test after which its group cannot go on."""
+
+
+def check(cond, text):
+    if not cond:
+        raise AssertionError(text)
+
+
+def equal(got, want, what):
+    if got != want:
+        raise AssertionError('%s: got %r, expected %r' % (what, got, want))
+
+
+class Suite:
+    def __init__(self, least):
+        self.least = least
+        self.groups = []
+        self.count = self.failed = 0
+
+    def group(self, obj):
+        """obj: .tests = [(name, function)], .set_up(), .tear_down()."""
+        self.groups.append(obj)
+
+    def result(self, ok, name, comment=''):
+        self.count += 1
+        self.failed += not ok
+        print('%sok %d - %s%s' % ('' if ok else 'not ', self.count, name,
+                                  comment), flush=True)
+
+    def note(self, text):
+        for line in str(text).rstrip('\n').splitlines():
+            print('# ' + line, flush=True)
+
+    def run(self, only=()):
+        start = time.monotonic()
+        wanted = [(g, [t for t in g.tests
+                       if not only or any(o in t[0] for o in only)])
+                  for g in self.groups]
+        total = sum(len(tests) for _, tests in wanted)
+        print('# least %d' % (self.least if not only else 1))
+        print('1..%d' % total, flush=True)
+        for group, tests in wanted:
+            if tests:
+                self._run_group(group, tests, start)
+        self.note('%d tests, %d failed, %.0f s' %
+                  (self.count, self.failed, time.monotonic() - start))
+        return 1 if self.failed or (self.count < self.least and
+                                    not only) else 0
+
+    def _run_group(self, group, tests, start):
+        broken = None
+        try:
+            group.set_up()
+        except Exception as e:
+            broken = e
+            self.note(_explain(e))
+        for name, function in tests:
+            if broken:
+                self.result(False, name)
+                self.note('not run: ' + str(broken).split('\n', 1)[0])
+                continue
+            began = time.monotonic()
+            try:
+                function()
+            except Skip as e:
+                self.result(True, name, ' # SKIP %s' % e)
+            except Exception as e:
+                self.result(False, name)
+                self.note(_explain(e))
+                if isinstance(e, Broken) or group.is_broken():
+                    broken = e
+            else:
+                self.result(True, name)
+            self.note('%.1f s, at %.0f s' % (time.monotonic() - began,
+                                             time.monotonic() - start))
+        try:
+            group.tear_down()
+        except Exception as e:
+            self.note(_explain(e))
+            if not broken:
+                # A tear-down that fails has found something.
+                self.failed += 1
+
+
+def _explain(error):
+    frames = traceback.extract_tb(sys.exc_info()[2])
+    where = ' < '.join('%s:%d' % (f.name, f.lineno)
+                       for f in reversed(frames[-3:]))
+    return '%s: %s\n(%s)' % (type(error).__name__, error, where)
