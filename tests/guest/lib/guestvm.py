@@ -265,6 +265,11 @@ class Guest:
         return self._request({'run': command, 'stream': bool(on_line)},
                              command, on_line)
 
+    def zqio(self, what, disk, offset, length, on_line=None, **more):
+        """Direct I/O in the guest (tests/guest/image/zqio.py); a Job."""
+        req = dict(more, what=what, disk=disk, offset=offset, length=length)
+        return self._request({'zqio': req}, 'zqio %s' % req, on_line)
+
     def run(self, command, timeout=RUN_TIMEOUT, check=True, on_line=None):
         """Run a shell command; GuestError where it fails and check is set.
         With on_line each line of its output is passed on as it comes."""

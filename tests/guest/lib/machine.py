@@ -133,7 +133,8 @@ class Group:
     def sh(self, command, **kwargs):
         return self.vm.run(command, **kwargs).out
 
-    def zqio(self, what, disk, offset, length, more=''):
-        return self.sh('zqio %s %s %d %d %s 2>&1' %
-                       (what, disk.dev, offset, length, more),
-                       check=False).strip()
+    def zqio(self, what, disk, offset, length, **more):
+        """The lines that say how it went, as one string."""
+        msg = self.vm.zqio(what, disk.dev, offset, length, **more).wait()
+        check(msg['rc'] == 0, 'zqio %s: %s' % (what, msg.get('err')))
+        return msg['out']

@@ -133,9 +133,9 @@ class First(Group):
         return self.zqio(what, self.ops, self.ops.start(index),
                          count * self.ops.zone_size)
 
-    def write(self, index, offset, length, more=''):
+    def write(self, index, offset, length, **more):
         res = self.zqio('write', self.ops, self.ops.start(index) + offset,
-                        length, more)
+                        length, **more)
         return res.split()[0]
 
     def limits_seen(self):
@@ -163,7 +163,7 @@ class First(Group):
     def write_moves(self):
         equal(self.write(2, 0, 64 * KIB), 'ok', 'write')
         self.condition(2, zr.IMP_OPEN, 64 * KIB)
-        equal(self.write(2, 64 * KIB, 1536, '--bs 512'), 'ok', 'write of 512')
+        equal(self.write(2, 64 * KIB, 1536, bs=512), 'ok', 'write of 512')
         self.condition(2, zr.IMP_OPEN, 64 * KIB + 1536)
         equal(self.zqio('check', self.ops, self.ops.start(2),
                         64 * KIB + 1536), 'ok', 'data')
@@ -203,7 +203,7 @@ class First(Group):
         self.condition(3, zr.IMP_OPEN, 8192)
 
     def capacity(self):
-        equal(self.write(4, 0, 3 * MIB, '--bs 1M'), 'ok', 'write')
+        equal(self.write(4, 0, 3 * MIB, bs=MIB), 'ok', 'write')
         self.condition(4, zr.FULL)
         check(self.write(4, 3 * MIB, 4096) != 'ok',
               'a write past the capacity went through')
@@ -230,9 +230,9 @@ class First(Group):
         self.condition(6, zr.FULL)
         equal(self.zqio('zeros', self.ops, self.ops.start(5), 4 * MIB), 'ok',
               'reads after reset')
-        equal(self.write(5, 0, 4096, '--seed 7'), 'ok', 'write')
+        equal(self.write(5, 0, 4096, seed=7), 'ok', 'write')
         equal(self.zqio('check', self.ops, self.ops.start(5), 4096,
-                        '--seed 7'), 'ok', 'data of the second pass')
+                        seed=7), 'ok', 'data of the second pass')
         equal(self.zqio('zeros', self.ops, self.ops.start(5) + 4096,
                         4 * MIB - 4096), 'ok', 'reads above the second pass')
         equal(self.op('reset', 5), 'ok', 'reset')
@@ -295,7 +295,7 @@ class First(Group):
               'logical block size')
         for zone, length in ((0, disk.capacity), (1, 20480)):
             res = self.zqio('write', disk, disk.start(zone), length,
-                            '--bs 20480')
+                            bs=20480)
             equal(res.split()[0], 'ok', 'write of zone %d' % zone)
             equal(self.zqio('check', disk, disk.start(zone), length), 'ok',
                   'data of zone %d' % zone)
@@ -360,8 +360,8 @@ class First(Group):
     def mq_mixed(self):
         disk = self.disks['mq']
         start = disk.start(16)
-        job = self.vm.spawn('zqio write %s %d 6M --bs 16k --zones 4 '
-                            '--stride 8M --flush 64' % (disk.dev, start))
+        job = self.vm.zqio('write', disk.dev, start, 6 * MIB, bs=16 * KIB,
+                           zones=4, stride=disk.zone_size, flush=64)
         for _ in range(12):
             for zone in (24, 25):
                 self.zqio('write', disk, disk.start(zone), 4096)
@@ -370,10 +370,8 @@ class First(Group):
                       'operation on zone %d' % zone)
             equal(self.zqio('reset', disk, disk.start(24), disk.zone_size),
                   'ok', 'reset')
-        msg = job.wait()
-        equal(msg['rc'], 0, 'the writers: ' + msg.get('err', ''))
-        equal(msg['out'].count('ok'), 4, 'writers that succeeded: ' +
-              msg['out'][-300:])
+        out = job.wait()['out']
+        equal(out.count('ok'), 4, 'writers that succeeded: ' + out[-300:])
         for zone in range(16, 20):
             equal(self.zqio('check', disk, disk.start(zone), 6 * MIB), 'ok',
                   'data of zone %d' % zone)
@@ -415,9 +413,9 @@ class First(Group):
                 'head -c 1M /dev/urandom > /tmp/z; for part in 1 2 3; do '
                 'dd if=/tmp/z of=$i oflag=append,direct conv=notrunc '
                 'bs=64k status=none || exit 1; done; done')
+        # The end of a zone's file is its capacity, not its size.
         self.sh('cd /mnt/zonefs/seq; truncate -s 0 1; '
-                'truncate -s $(stat -c %%b 2 | awk "{print \\$1 * 512}") 2'
-                .replace('%%', '%'))
+                'truncate -s $(($(stat -c %b 2) * 512)) 2')
         self.sh('dd if=/dev/urandom of=/mnt/zonefs/cnv/0 oflag=direct '
                 'conv=notrunc bs=64k count=4 seek=3 status=none')
         sizes = self.sh('cd /mnt/zonefs/seq; stat -c %s 0 1 2 3').split()
@@ -437,7 +435,7 @@ class First(Group):
 
     def dm_zoned(self):
         dev = self.disks['dmz'].dev
-        self.sh('modprobe dm-zoned; dmzadm --format --force %s && '
+        self.sh('modprobe dm-zoned; dmzadm --format %s --force && '
                 'dmzadm --start %s' % (dev, dev))
         name = self.dmz_name()
         self.sh('mkdir -p /mnt/dmz; mkfs.ext4 -q -E nodiscard %s && '
