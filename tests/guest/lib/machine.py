@@ -75,13 +75,18 @@ class Disk:
         env.host(env.img, 'create', '-q', '-f', 'qcow2', '-o',
                  ','.join(opts), self.image, str(zones * zone_size))
 
-    def arguments(self):
+    def options(self):
+        """What blockdev-add and device_add take."""
         node = {'driver': 'qcow2', 'node-name': self.name,
                 'file': {'driver': 'file', 'filename': self.image}}
         node.update(self.blockdev)
         device = {'driver': 'virtio-blk-pci', 'drive': self.name,
                   'id': 'dev-' + self.name, 'serial': self.name}
         device.update(self.device)
+        return node, device
+
+    def arguments(self):
+        node, device = self.options()
         return ['-blockdev', json.dumps(node), '-device', json.dumps(device)]
 
     def find(self, vm):
