@@ -14,7 +14,9 @@ export ZQ_PYTHON ZQ_TOOLS ZQ_QEMU_SRC ZQ_QEMU_BUILD ZQ_GUEST_DIR
 
 # Tools that are newer than the machine's, unpacked by scripts/get-tools.
 env_use_tools() {
-    PATH=/usr/bin:$PATH
+    if [ "$(command -v python3)" != "$ZQ_PYTHON" ]; then
+        PATH=${ZQ_PYTHON%/*}:$PATH
+    fi
     if [ -d "$ZQ_TOOLS/usr" ]; then
         PATH=$ZQ_TOOLS/usr/bin:$PATH
         PYTHONPATH=$ZQ_TOOLS/usr/lib/python3/dist-packages${PYTHONPATH:+:$PYTHONPATH}
