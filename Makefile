@@ -4,14 +4,14 @@
 # that it needs, also on a fresh machine, and only what is not yet done.
 
 .PHONY: all help demo check check-fast check-full bench outgoing \
-        setup setup-native plain asan guest clean distclean
+        setup setup-native plain asan guest programs clean distclean
 .NOTPARALLEL:
 
-# Programs that the tests of QEMU's own build system need.
-UNIT_PROGRAMS := $(shell sed -n 's/^program \([^ ]*\).*/\1/p' tests/unit-qemu/programs.txt \
-                         2> /dev/null)
-QTEST_PROGRAMS := $(shell sed -n 's/^program \([^ ]*\).*/\1/p' tests/qtest/programs.txt \
-                          2> /dev/null)
+# Programs of QEMU's build that the suites name: in both of its builds, or in
+# the plain one alone.
+PROGRAMS := $(shell sed -n 's/^program \([^ ]*\).*/\1/p' tests/*/programs.txt)
+PLAIN_PROGRAMS := $(shell sed -n 's/^plain \([^ ]*\).*/\1/p' \
+                          tests/*/programs.txt)
 
 all: plain
 
@@ -43,24 +43,21 @@ guest: setup
 demo: plain guest
 	@scripts/in-env scripts/demo
 
-check: asan guest
-	@scripts/build-qemu plain tools qemu-system-x86_64 \
-	    $(UNIT_PROGRAMS) $(QTEST_PROGRAMS)
-	@scripts/build-qemu asan tools qemu-system-x86_64 \
-	    $(UNIT_PROGRAMS) $(QTEST_PROGRAMS)
+# What the suites run, but for the native tests.
+programs: asan guest
+	@scripts/build-qemu plain tools qemu-system-x86_64 $(PROGRAMS) \
+	    $(PLAIN_PROGRAMS)
+	@scripts/build-qemu asan tools qemu-system-x86_64 $(PROGRAMS)
 	@scripts/build-native
+
+check: programs
 	@scripts/in-env scripts/run-suites check
 
 check-fast: setup-native
 	@scripts/build-native
 	@scripts/in-env scripts/run-suites fast
 
-check-full: asan guest
-	@scripts/build-qemu plain tools qemu-system-x86_64 \
-	    $(UNIT_PROGRAMS) $(QTEST_PROGRAMS)
-	@scripts/build-qemu asan tools qemu-system-x86_64 \
-	    $(UNIT_PROGRAMS) $(QTEST_PROGRAMS)
-	@scripts/build-native
+check-full: programs
 	@scripts/in-env scripts/run-suites --full
 
 bench: plain
