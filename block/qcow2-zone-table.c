@@ -262,3 +262,32 @@ bool qcow2_zoned_entry_decode(const Qcow2ZonedHeader *h, uint64_t disk_size,
     *wp = value;
     return true;
 }
+
+bool qcow2_zoned_entry_salvage(const Qcow2ZonedHeader *h, uint64_t disk_size,
+                               uint32_t i, uint64_t entry_be, uint64_t *wp)
+{
+    uint64_t entry = be64_to_cpu(entry_be);
+    uint64_t value = entry & ~ENTRY_CONVENTIONAL;
+    uint64_t start = zone_start(h, i);
+
+    if (i < h->nr_conventional) {
+        *wp = start;
+        return true;
+    }
+    if (value < start || value > start + zone_capacity(h, disk_size, i)) {
+        return false;
+    }
+    if (value == start && entry != value) {
+        /* It speaks of a conventional zone, which may hold data anywhere. */
+        return false;
+    }
+    /* The capacity is a multiple of a sector, so this does not pass it. */
+    *wp = (value + ZONE_SECTOR - 1) / ZONE_SECTOR * ZONE_SECTOR;
+    return true;
+}
+
+uint64_t qcow2_zoned_limit_wp(const Qcow2ZonedHeader *h, uint64_t disk_size,
+                              uint32_t i, bool full)
+{
+    return zone_start(h, i) + (full ? zone_capacity(h, disk_size, i) : 0);
+}

@@ -111,9 +111,7 @@ static const char *overlapped_name(int ol)
     }
 }
 
-/* Is the table where it may be?  Only what is in memory is looked at. */
-static int coroutine_fn GRAPH_RDLOCK
-check_table_place(BlockDriverState *bs, Error **errp)
+int coroutine_fn qcow2_zoned_check_place(BlockDriverState *bs, Error **errp)
 {
     BDRVQcow2State *s = bs->opaque;
     uint64_t offset = s->zoned_header->table_offset;
@@ -242,14 +240,14 @@ int coroutine_fn qcow2_zoned_open(BlockDriverState *bs,
          * below.  A table in a wrong place must not keep it from repairing
          * what rightly lies there.
          */
-        s->zoned_table_misplaced = check_table_place(bs, NULL) < 0;
+        s->zoned_table_misplaced = qcow2_zoned_check_place(bs, NULL) < 0;
         return 0;
     }
 
     if (!check_unsupported(s, header, options, errp)) {
         return -ENOTSUP;
     }
-    ret = check_table_place(bs, errp);
+    ret = qcow2_zoned_check_place(bs, errp);
     if (ret < 0) {
         error_prepend(errp, "Zoned header extension: ");
         return ret;

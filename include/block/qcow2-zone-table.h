@@ -64,5 +64,15 @@ uint64_t qcow2_zoned_entry_encode(const Qcow2ZonedHeader *h, uint32_t i,
 bool qcow2_zoned_entry_decode(const Qcow2ZonedHeader *h, uint64_t disk_size,
                               uint32_t i, uint64_t entry_be, uint64_t *wp,
                               Error **errp);
+/*
+ * What a bad entry can still be taken for: a write pointer *@wp below which
+ * all data lies that was below the one that was meant.  False if the entry
+ * does not tell.
+ */
+bool qcow2_zoned_entry_salvage(const Qcow2ZonedHeader *h, uint64_t disk_size,
+                               uint32_t i, uint64_t entry_be, uint64_t *wp);
+/* Write pointer of zone @i when it is full, or its start (@full false). */
+uint64_t qcow2_zoned_limit_wp(const Qcow2ZonedHeader *h, uint64_t disk_size,
+                              uint32_t i, bool full);
 
 #endif

@@ -75,6 +75,39 @@ int coroutine_fn GRAPH_RDLOCK
 qcow2_zoned_create(BlockDriverState *bs, const Qcow2ZonedHeader *h,
                    Error **errp);
 
+/*
+ * qemu-img check, in the order in which it is called:
+ *
+ * Read the table, or what there is of it, before anything is repaired.  *@table
+ * is NULL for an image without zones, else to be freed with g_free().
+ */
+int coroutine_fn GRAPH_RDLOCK
+qcow2_zoned_check_read(BlockDriverState *bs, BdrvCheckResult *res,
+                       uint64_t **table);
+/*
+ * Count the table's clusters in the refcounts that are calculated for the
+ * image; all other references have been counted.
+ */
+int coroutine_fn GRAPH_RDLOCK
+qcow2_zoned_check_refcounts(BlockDriverState *bs, BdrvCheckResult *res,
+                            void **refcount_table,
+                            int64_t *refcount_table_size);
+/*
+ * Check the place of the table and every entry of it, and add what is wrong to
+ * *@res, which has the result for the rest of the image.  With BDRV_FIX_ERRORS
+ * repair it, provided that the rest is in order.
+ */
+int coroutine_fn GRAPH_RDLOCK
+qcow2_zoned_check_table(BlockDriverState *bs, BdrvCheckResult *res,
+                        BdrvCheckMode fix, uint64_t *table);
+
+/*
+ * Is the table where it may be: aligned, in the file, and not upon metadata
+ * whose place is known without reading from the file?
+ */
+int coroutine_fn GRAPH_RDLOCK
+qcow2_zoned_check_place(BlockDriverState *bs, Error **errp);
+
 /* For qemu-img info and query-block; NULL for an image without zones. */
 ImageInfoSpecificQCow2Zone *qcow2_zoned_get_info(BlockDriverState *bs);
 

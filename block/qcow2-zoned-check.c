@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Zoned qcow2 images: qemu-img check
+ *
+ * Finds and repairs what is wrong with the write-pointer table.  A repair
+ * never lowers a write pointer that may have data below it: data that nobody
+ * wrote is a lesser evil than data that is gone.  A zone whose pointer cannot
+ * be told from its entry becomes full if anything is allocated in it, so that
+ * all of it can be read and nothing can be written over it before a reset, or
+ * empty if not.
+ */
+#include "qemu/osdep.h"
+#include "qapi/error.h"
+#include "block/block-io.h"
+#include "block/qcow2-zoned-format.h"
+#include "qcow2.h"
+
+/* Not valid for any zone: its value lies beyond every disk. */
+#define ENTRY_UNREADABLE    UINT64_MAX
+
+static bool is_zoned(BDRVQcow2State *s)
+{
+    return s->zoned_header && s->zoned_header->zoned;
+}
+
+int coroutine_fn qcow2_zoned_check_read(BlockDriverState *bs,
+                                        BdrvCheckResult *res,
+                                        uint64_t **table)
+{
+    BDRVQcow2State *s = bs->opaque;
+    g_autofree uint64_t *entries = NULL;
+    uint64_t offset, size;
+    int64_t file_size;
+    int ret;
+
+    *table = NULL;
+    if (!is_zoned(s)) {
+        return 0;
+    }
+    offset = s->zoned_header->table_offset;
+    size = qcow2_zoned_table_size(s->zoned_header);
+
+    file_size = bdrv_co_getlength(bs->file->bs);
+    if (file_size < 0) {
+        res->check_errors++;
+        return file_size;
+    }
+    entries = g_try_malloc(size);
+    if (!entries) {
+        res->check_errors++;
+        return -ENOMEM;
+    }
+    memset(entries, 0xff, size);
+
+    if (offset < file_size) {
+        size = MIN(size, file_size - offset);
+        size = ROUND_DOWN(size, QCOW2_ZONED_ENTRY_SIZE);
+        ret = bdrv_co_pread(bs->file, offset, size, entries, 0);
+        if (ret < 0) {
+            fprintf(stderr, "ERROR could not read the write-pointer table: "
+                    "%s\n", strerror(-ret));
+            res->check_errors++;
+            return ret;
+        }
+    }
+    *table = g_steal_pointer(&entries);
+    return 0;
+}
+
+int coroutine_fn qcow2_zoned_check_refcounts(BlockDriverState *bs,
+                                             BdrvCheckResult *res,
+                                             void **refcount_table,
+                                             int64_t *refcount_table_size)
+{
+    BDRVQcow2State *s = bs->opaque;
+    uint64_t offset = qcow2_zoned_table_offset(bs);
+    uint64_t size = qcow2_zoned_table_length(bs);
+    uint64_t i, end;
+
+    if (!size) {
+        return 0;
+    }
+
+    /*
+     * Two owners of a cluster are not made right by a refcount of 2, so the
+     * table does not count where it is the second: it has to move.
+     */
+    end = MIN(DIV_ROUND_UP(offset + size, s->cluster_size),
+              *refcount_table_size);
+    for (i = offset / s->cluster_size; i < end; i++) {
+        if (s->get_refcount(*refcount_table, i)) {
+            s->zoned_table_misplaced = true;
+            return 0;
+        }
+    }
+    return qcow2_inc_refcounts_imrt(bs, res, refcount_table,
+                                    refcount_table_size, offset, size);
+}
+
+/* Is there anything in zone @i that can be read?  If unsure, yes. */
+static bool coroutine_fn GRAPH_RDLOCK
+zone_has_data(BlockDriverState *bs, uint32_t i)
+{
+    BDRVQcow2State *s = bs->opaque;
+    uint64_t disk_size = bs->total_sectors * BDRV_SECTOR_SIZE;
+    uint64_t offset = qcow2_zoned_limit_wp(s->zoned_header, disk_size, i,
+                                           false);
+    uint64_t end = qcow2_zoned_limit_wp(s->zoned_header, disk_size, i, true);
+
+    while (offset < end) {
+        unsigned int bytes = MIN(end - offset, BDRV_REQUEST_MAX_BYTES);
+        QCow2SubclusterType type;
+        uint64_t host_offset;
+
+        if (qcow2_get_host_offset(bs, offset, &bytes, &host_offset,
+                                  &type) < 0 || bytes == 0 ||
+            type == QCOW2_SUBCLUSTER_NORMAL ||
+            type == QCOW2_SUBCLUSTER_COMPRESSED) {
+            return true;
+        }
+        offset += bytes;
+    }
+    return false;
+}
+
+/* Put a right value into @table for the bad entry of zone @i. */
+static void coroutine_fn GRAPH_RDLOCK
+repair_entry(BlockDriverState *bs, uint32_t i, uint64_t *table, bool trusted)
+{
+    BDRVQcow2State *s = bs->opaque;
+    const Qcow2ZonedHeader *h = s->zoned_header;
+    uint64_t disk_size = bs->total_sectors * BDRV_SECTOR_SIZE;
+    const char *why = "";
+    uint64_t wp;
+
+    if (!trusted ||
+        !qcow2_zoned_entry_salvage(h, disk_size, i, table[i], &wp)) {
+        bool full = zone_has_data(bs, i);
+
+        wp = qcow2_zoned_limit_wp(h, disk_size, i, full);
+        why = full ? " (full, data is allocated in it)" :
+            " (empty, no data is allocated in it)";
+    }
+    table[i] = qcow2_zoned_entry_encode(h, i, wp);
+    fprintf(stderr, "Repairing zone %" PRIu32 ": its write pointer becomes 0x%"
+            PRIx64 "%s\n", i, wp, why);
+}
+
+/* Write @table, to a new place if it may not stay where it is. */
+static int coroutine_fn GRAPH_RDLOCK
+write_table(BlockDriverState *bs, const uint64_t *table)
+{
+    BDRVQcow2State *s = bs->opaque;
+    uint64_t size = qcow2_zoned_table_size(s->zoned_header);
+    int64_t offset = s->zoned_header->table_offset;
+    int ret;
+
+    if (s->zoned_table_misplaced) {
+        offset = qcow2_alloc_clusters(bs, size);
+        if (offset < 0) {
+            return offset;
+        }
+        ret = qcow2_pre_write_overlap_check(bs, 0, offset, size, false);
+        if (ret < 0) {
+            return ret;
+        }
+        ret = qcow2_flush_caches(bs);
+        if (ret < 0) {
+            return ret;
+        }
+    }
+
+    ret = bdrv_co_pwrite(bs->file, offset, size, table, 0);
+    if (ret < 0) {
+        return ret;
+    }
+    ret = bdrv_co_flush(bs->file->bs);
+    if (ret < 0 || !s->zoned_table_misplaced) {
+        return ret;
+    }
+
+    fprintf(stderr, "Repairing write-pointer table: moved from 0x%" PRIx64
+            " to 0x%" PRIx64 "\n", s->zoned_header->table_offset, offset);
+    s->zoned_header->table_offset = offset;
+    s->zoned_table_misplaced = false;
+    ret = qcow2_update_header(bs);
+    if (ret < 0) {
+        return ret;
+    }
+    return bdrv_co_flush(bs->file->bs);
+}
+
+int coroutine_fn qcow2_zoned_check_table(BlockDriverState *bs,
+                                         BdrvCheckResult *res,
+                                         BdrvCheckMode fix, uint64_t *table)
+{
+    BDRVQcow2State *s = bs->opaque;
+    const Qcow2ZonedHeader *h = s->zoned_header;
+    uint64_t disk_size = bs->total_sectors * BDRV_SECTOR_SIZE;
+    bool repair = (fix & BDRV_FIX_ERRORS) && !res->corruptions &&
+                  !res->check_errors && !s->zoned;
+    int found = 0;
+    uint32_t i;
+    int ret;
+
+    if (!table) {
+        return 0;
+    }
+
+    if (s->zoned_table_misplaced) {
+        Error *local_err = NULL;
+
+        if (qcow2_zoned_check_place(bs, &local_err) == 0) {
+            error_setg(&local_err, "zonedmeta_offset 0x%" PRIx64 ": the table "
+                       "of %" PRIu64 " bytes must not overlap anything, but a "
+                       "cluster of it is also used by something else",
+                       h->table_offset, qcow2_zoned_table_size(h));
+        }
+        fprintf(stderr, "ERROR %s\n", error_get_pretty(local_err));
+        error_free(local_err);
+        found++;
+    }
+
+    for (i = 0; i < h->nr_zones; i++) {
+        Error *local_err = NULL;
+        /*
+         * In a place that is not its own the table may have been overwritten.
+         * A zero proves nothing then; any other value that is valid for just
+         * this zone hardly got there by chance.
+         */
+        bool trusted = !(s->zoned_table_misplaced && table[i] == 0);
+        uint64_t wp;
+
+        if (qcow2_zoned_entry_decode(h, disk_size, i, table[i], &wp,
+                                     &local_err)) {
+            if (trusted) {
+                continue;
+            }
+        } else {
+            found++;
+            fprintf(stderr, "ERROR %s%s\n", error_get_pretty(local_err),
+                    table[i] == ENTRY_UNREADABLE ?
+                    " (no entry in the image file?)" : "");
+            error_free(local_err);
+        }
+        if (repair) {
+            repair_entry(bs, i, table, trusted);
+        }
+    }
+
+    if (!found) {
+        return 0;
+    }
+    res->corruptions += found;
+    if (!(fix & BDRV_FIX_ERRORS)) {
+        return 0;
+    }
+    if (s->zoned) {
+        /* Its table is in memory, too; this is no time to change it. */
+        fprintf(stderr, "ERROR cannot repair the write-pointer table of an "
+                "image in use\n");
+        res->check_errors++;
+        return 0;
+    }
+    if (!repair) {
+        /*
+         * To allocate clusters, or to look for data, in an image with broken
+         * metadata makes it worse.
+         */
+        fprintf(stderr, "ERROR cannot repair the write-pointer table before "
+                "all other errors are repaired\n");
+        return 0;
+    }
+
+    ret = write_table(bs, table);
+    if (ret < 0) {
+        fprintf(stderr, "ERROR could not write the write-pointer table: %s\n",
+                strerror(-ret));
+        res->check_errors++;
+        return ret;
+    }
+    res->corruptions -= found;
+    res->corruptions_fixed += found;
+    return 0;
+}
