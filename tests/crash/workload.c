@@ -207,7 +207,7 @@ static char *config_create_options(const Config *c)
     }
     if (c->luks) {
         g_string_append(s, ",encrypt.format=luks,encrypt.key-secret=sec0,"
-                        "encrypt.iter-time=10");
+                        "encrypt.iter-time=1");
     }
     return g_string_free(s, false);
 }
