@@ -1024,6 +1024,41 @@ run_op(BlockDriverState *bs, Qcow2Zoned *z, ZoneOp *op)
     return ret;
 }
 
+/*
+ * A finish has nothing to change in a zone that writes have filled, but
+ * promises that it is full on disk, which it is only after a flush.
+ */
+static int coroutine_fn GRAPH_RDLOCK
+settle_full_zones(BlockDriverState *bs, Qcow2Zoned *z, uint64_t offset,
+                  uint64_t len)
+{
+    uint32_t i = zone_rules_index(z->rules, offset);
+    uint32_t last = zone_rules_index(z->rules, offset + len - 1);
+    bool settled = true;
+    int ret;
+
+    WITH_QEMU_LOCK_GUARD(&z->lock) {
+        for (; i <= last; i++) {
+            uint64_t end = zone_rules_capacity_end(z->rules, i);
+            ZoneInfo info;
+
+            zone_rules_get(z->rules, i, &info);
+            if (info.state != ZONE_STATE_FULL || entry_wp(z, i) == end) {
+                continue;
+            }
+            while (zone_rules_in_flight(z->rules, i)) {
+                qemu_co_queue_wait(&z->progress, &z->lock);
+            }
+            settled = false;
+        }
+    }
+    if (settled) {
+        return 0;
+    }
+    ret = qcow2_zoned_co_flush_to_os(bs);
+    return ret < 0 ? ret : bdrv_co_flush(bs->file->bs);
+}
+
 int coroutine_fn
 qcow2_zoned_co_zone_mgmt(BlockDriverState *bs, BlockZoneOp op, int64_t offset,
                          int64_t len, BdrvZoneFlags flags)
@@ -1045,6 +1080,9 @@ qcow2_zoned_co_zone_mgmt(BlockDriverState *bs, BlockZoneOp op, int64_t offset,
     nr = zop ? zop->nr : 0;
     if (ret >= 0 && zop) {
         ret = run_op(bs, z, zop);
+    }
+    if (ret >= 0 && op == BLK_ZO_FINISH && !(flags & BDRV_ZONE_ALL)) {
+        ret = settle_full_zones(bs, z, offset, len);
     }
     trace_qcow2_zoned_mgmt(bs, op, offset, len, flags, nr, ret);
     return ret;

@@ -684,6 +684,10 @@ static bool conv_sector(const Oracle *o, const Zone *z, int t, uint64_t at,
         if (!memcmp(p, want, ORACLE_SECTOR)) {
             return true;
         }
+        if (!live && z->z.may_clear && all_zero(p, ORACLE_SECTOR) &&
+            write_durable_at(o, op) > t) {
+            return true;
+        }
         if (op->ret) {
             /* Failed: it may be there in part, down to the byte. */
             return true;

@@ -25,6 +25,12 @@ typedef struct OracleZone {
     uint64_t length;
     uint64_t capacity;
     bool conventional;
+    /*
+     * Of a conventional zone: bytes under a write that is not durable may be
+     * zeros, too.  With extended L2 entries QEMU zeroes what it allocates
+     * together with the allocated part that the same request overwrites.
+     */
+    bool may_clear;
 } OracleZone;
 
 typedef enum OracleOpType {

@@ -71,6 +71,7 @@ OracleZone *config_zones(const Config *c)
         z[i].start = (uint64_t)i * c->zsize;
         z[i].length = MIN(c->zsize, c->size - z[i].start);
         z[i].conventional = c->plain || i < c->conv;
+        z[i].may_clear = c->extl2;
         z[i].capacity = z[i].conventional ? z[i].length :
                         MIN(c->zcap, z[i].length);
     }
