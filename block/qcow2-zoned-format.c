@@ -261,6 +261,18 @@ int coroutine_fn qcow2_zoned_open(BlockDriverState *bs,
     return s->zoned ? 0 : -ENOMEM;
 }
 
+bool qcow2_zoned_allow_lazy_refcounts(BlockDriverState *bs, Error **errp)
+{
+    BDRVQcow2State *s = bs->opaque;
+
+    if (s->zoned) {
+        error_setg(errp, "A zoned image cannot have lazy refcounts (option "
+                   "'lazy-refcounts')");
+        return false;
+    }
+    return true;
+}
+
 void qcow2_zoned_close(BlockDriverState *bs)
 {
     BDRVQcow2State *s = bs->opaque;

@@ -42,7 +42,13 @@ int coroutine_fn GRAPH_RDLOCK
 qcow2_zoned_open(BlockDriverState *bs, const struct QCowHeader *header,
                  const QDict *options, int flags, Error **errp);
 
-/* Free all that the two functions above have made. */
+/*
+ * The option lazy-refcounts=on for an open image; while an image is being
+ * opened qcow2_zoned_open() looks at it.
+ */
+bool qcow2_zoned_allow_lazy_refcounts(BlockDriverState *bs, Error **errp);
+
+/* Free all that reading the extension and opening have made. */
 void qcow2_zoned_close(BlockDriverState *bs);
 
 /*
