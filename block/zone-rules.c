@@ -1028,6 +1028,9 @@ int zone_op_begin(ZoneRules *zr, ZoneOpType type, unsigned flags,
     uint32_t first, end, i;
 
     *op = NULL;
+    if (type == ZONE_OP_RESET && offset == 0 && len == zr->g.disk_size) {
+        flags |= ZONE_OP_ALL;
+    }
     if (flags & ZONE_OP_ALL) {
         return op_all(zr, type, flags, op);
     }

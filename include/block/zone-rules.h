@@ -41,7 +41,8 @@ typedef enum ZoneOpType {
  * All): open acts on Closed, close on IO and EO, finish on IO, EO and Closed,
  * reset on IO, EO, Closed and Full.  Conventional, read-only and offline zones
  * are passed over.  Where resources do not suffice nothing changes at all.
- * Offset and length are ignored.
+ * Offset and length are ignored.  A reset of the whole disk means all, flag or
+ * no flag.
  */
 #define ZONE_OP_ALL  (1u << 0)
 /*

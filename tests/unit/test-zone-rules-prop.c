@@ -776,6 +776,15 @@ static bool do_op(void)
         len += below(3) ? 1 : zone_start(model.nr);
         nr = 0;
     }
+    if (!all && op == M_RESET && chance(3)) {
+        at = 0;
+        len = model.g.disk;
+    }
+    if (op == M_RESET && at == 0 && len == model.g.disk) {
+        /* The whole disk, with the flag or without */
+        all = true;
+        p.name = OP_RESET_ALL;
+    }
     for (i = 0; i < model.nr; i++) {
         if (model.zone[i].pending &&
             (all || (zone_start(i + 1) > at && zone_start(i) < at + len))) {

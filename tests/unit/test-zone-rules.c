@@ -724,6 +724,13 @@ static void test_reset_all(void)
     g_assert_cmpint(op(zr, ZONE_OP_RESET, ZONE_OP_ALL, 0, 0), ==, 0);
     check(zr, A, EM, 0);
     check(zr, B, EM, 0);
+    /* The whole disk as a range is the same, and is so for no other. */
+    put(zr, B, PART);
+    g_assert_cmpint(op(zr, ZONE_OP_FINISH, 0, 0, small.disk_size), ==,
+                    -BLK_ZONE_ERR_TRANSITION);
+    check(zr, B, IO, PART);
+    g_assert_cmpint(op(zr, ZONE_OP_RESET, 0, 0, small.disk_size), ==, 0);
+    check(zr, B, EM, 0);
     check(zr, C, EM, 0);
     check(zr, D, EM, 0);
     check(zr, E, OF, 0);

@@ -495,6 +495,8 @@ ModelResult model_op(Model *m, ModelOp op, bool all, bool zns, int at, int len,
     int i;
 
     memset(changes, 0, MODEL_MAX_ZONES * sizeof(changes[0]));
+    /* "A reset of the whole device means ALL." */
+    all = all || (op == M_RESET && at == 0 && len == m->g.disk);
     if (all) {
         for (i = 0; i < m->nr; i++) {
             chosen[i] = meant(op, m->zone[i].state);
