@@ -36,6 +36,7 @@ typedef struct Options {
     unsigned jobs;
     bool reduce;
     Limits lim;
+    bool longer;                /* faults that last for some operations, too */
     const char *program;
 } Options;
 
@@ -455,14 +456,17 @@ static bool fault_item(Batch *batch, unsigned item, Report *r)
 {
     FaultRange *f = batch->opaque;
     Workload *w = workload_everything(&f->cfg, opt.seed);
-    Limits lim = { .per_workload = 400, .only_cuts = true };
+    Limits lim = { .per_workload = 20, .only_cuts = true };
     unsigned k = 0;
     bool ok;
 
     w->fail_errno = fault_errno[item % 2];
-    /* A second kind of fault lasts for a while. */
-    w->fail_len = item / 2 % 2 ? 3 : 1;
-    item /= 4;
+    item /= 2;
+    w->fail_len = 1;
+    if (opt.longer) {
+        w->fail_len = item % 2 ? 3 : 1;
+        item /= 2;
+    }
     while (item >= f->from[k + 1]) {
         k++;
     }
@@ -497,7 +501,7 @@ static bool faults_of(const char *name, const Config *c)
     enough = all >= 150;
     printf("%s - %s: the workload makes %" PRIu64 " file operations, at least "
            "150\n", enough ? "ok" : "not ok", name, all);
-    batch.nr = 4 * all;
+    batch.nr = (opt.longer ? 4 : 2) * all;
     ok = run_batch(&batch, opt.jobs, 5);
     printf("# %s: %" PRIu64 " runs, %" PRIu64 " file operations failed, %"
            PRIu64 " requests refused or failed, %" PRIu64 " crash states\n",
@@ -549,7 +553,7 @@ static bool planted_item(Batch *batch, unsigned item, Report *r)
         c.pass = p->pass;
     }
     if (p->inject) {
-        Limits lim = { .per_workload = 400, .only_cuts = true };
+        Limits lim = { .per_workload = 20, .only_cuts = true };
 
         config_defaults(&c);
         c.conv = 1;
@@ -652,6 +656,7 @@ static void usage(FILE *to)
 "  --jobs N        processes\n"
 "  --sequences N   the first N (0: all) sequences of 3 operations\n"
 "  --faults        fail every file operation in turn\n"
+"  --longer        ... and for three operations in a row\n"
 "  --planted NAME  find the planted fault NAME, or 'all' (test build only)\n"
 "  --no-reduce     do not look for a shorter failing workload\n"
 "  --replay LIST   run one workload again\n", opt.program);
@@ -660,7 +665,7 @@ static void usage(FILE *to)
 int main(int argc, char **argv)
 {
     enum { SEED = 256, STATES, WORKLOADS, OPS, JOBS, SEQUENCES, FAULTS,
-           PLANTED, NO_REDUCE, REPLAY, HELP };
+           LONGER, PLANTED, NO_REDUCE, REPLAY, HELP };
     static const struct option longopts[] = {
         { "seed", required_argument, NULL, SEED },
         { "states", required_argument, NULL, STATES },
@@ -669,6 +674,7 @@ int main(int argc, char **argv)
         { "jobs", required_argument, NULL, JOBS },
         { "sequences", required_argument, NULL, SEQUENCES },
         { "faults", no_argument, NULL, FAULTS },
+        { "longer", no_argument, NULL, LONGER },
         { "planted", required_argument, NULL, PLANTED },
         { "no-reduce", no_argument, NULL, NO_REDUCE },
         { "replay", required_argument, NULL, REPLAY },
@@ -706,6 +712,9 @@ int main(int argc, char **argv)
             break;
         case FAULTS:
             faults = true;
+            break;
+        case LONGER:
+            opt.longer = true;
             break;
         case PLANTED:
             planted = optarg;

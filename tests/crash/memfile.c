@@ -365,6 +365,13 @@ static int coroutine_fn memfile_co_create_opts(BlockDriver *drv,
     return 0;
 }
 
+static void note_failure(MemSlot *slot)
+{
+    if (!slot->failed++) {
+        slot->first_failure = memclock;
+    }
+}
+
 /*
  * One operation from its submission to its completion.  @e tells what; its
  * data, if any, is taken over by the log.
@@ -376,7 +383,7 @@ static int coroutine_fn memfile_co_op(MemSlot *slot, LogEntry *e)
 
     if (slot->fail_errno && slot->fail_kind == e->kind &&
         nth >= slot->fail_nth && nth < slot->fail_nth + slot->fail_len) {
-        slot->failed++;
+        note_failure(slot);
         e->ret = -slot->fail_errno;
         /* A failed write may leave a part of itself; a full disk does not. */
         if (slot->fail_errno == ENOSPC) {
@@ -420,7 +427,7 @@ static int coroutine_fn memfile_co_preadv(BlockDriverState *bs, int64_t offset,
     }
     if (slot->fail_errno && slot->fail_kind == FOP_READ &&
         nth >= slot->fail_nth && nth < slot->fail_nth + slot->fail_len) {
-        slot->failed++;
+        note_failure(slot);
         return -slot->fail_errno;
     }
     if (qiov->niov == 1) {

@@ -77,6 +77,7 @@ typedef struct MemSlot {
     uint64_t fail_len;
     int fail_errno;
     uint64_t failed;
+    int first_failure;          /* time */
 } MemSlot;
 
 extern MemSlot memslot[MEMFILE_SLOTS];

@@ -394,6 +394,10 @@ static bool judge_epoch(Judge *j)
     g_autofree uint8_t *set = g_malloc0(n + 1);
     unsigned samples;
 
+    if (j->lim->only_cuts && (j->end < memslot[0].first_failure ||
+                              (!j->left && j->end != j->run->closed))) {
+        return true;
+    }
     j->tried = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     j->t->epochs++;
 
@@ -515,7 +519,7 @@ static bool judge_epochs(Judge *j)
         }
         g_ptr_array_sort(j->open, entry_order);
         ok = judge_epoch(j);
-        g_hash_table_destroy(j->tried);
+        g_clear_pointer(&j->tried, g_hash_table_destroy);
         g_ptr_array_free(j->open, true);
         if (!ok) {
             return false;

@@ -29,7 +29,8 @@ typedef struct Limits {
     unsigned per_workload;      /* states */
     unsigned exhaustive;        /* epochs of so many writes: all subsets */
     unsigned sample;            /* of larger ones: so many */
-    bool only_cuts;             /* nothing but the cuts at flushes */
+    /* Nothing but cuts at flushes, from the first injected fault on */
+    bool only_cuts;
 } Limits;
 
 /*
