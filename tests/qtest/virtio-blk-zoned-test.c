@@ -756,50 +756,6 @@ static void test_misplaced_does_not_stop(void)
     disk_stop(d);
 }
 
-#define ROOM (64 * 1024 * 1024)
-
-/*
- * A host file that is full: no cluster can be allocated, until room_made().
- * Returns the nodes for the command line.
- */
-static char *full_nodes(bool full)
-{
-    g_autofree char *path = image_path("disk.qcow2");
-    struct stat st;
-    static off_t size;
-
-    g_assert_cmpint(stat(path, &st), ==, 0);
-    if (st.st_size != ROOM) {
-        size = QEMU_ALIGN_UP(st.st_size, 512);
-        g_assert_cmpint(truncate(path, ROOM), ==, 0);
-    }
-    return g_strdup_printf("-blockdev file,node-name=proto,filename=%s "
-                           "-blockdev raw,node-name=full,file=proto,size=%"
-                           PRId64 " "
-                           "-blockdev qcow2,node-name=disk,file=full",
-                           path, full ? (int64_t)size : (int64_t)ROOM);
-}
-
-static void room_made(Disk *d)
-{
-    qtest_qmp_assert_success(d->qts,
-        "{'execute': 'blockdev-reopen', 'arguments': {'options': [{"
-        "'driver': 'raw', 'node-name': 'full', 'file': 'proto',"
-        "'size': %d}]}}", ROOM);
-}
-
-static Disk *full_start(const char *props)
-{
-    g_autofree char *cmd = NULL;
-    Disk *d;
-
-    image_new();
-    cmd = full_nodes(true);
-    d = disk_start_cmd(cmd, props);
-    disk_setup(d, 1, 0);
-    return d;
-}
-
 static void check_full_write(Layout layout)
 {
     Disk *d = full_start(",werror=stop");
@@ -973,23 +929,6 @@ static void test_full_reset(void)
     disk_stop(d);
 }
 
-static void wait_migrated(QTestState *qts)
-{
-    gint64 start = g_get_monotonic_time();
-    bool done;
-
-    do {
-        QDict *r = qtest_qmp(qts, "{'execute': 'query-migrate'}");
-        const char *status =
-            qdict_get_try_str(qdict_get_qdict(r, "return"), "status");
-
-        g_assert_cmpstr(status, !=, "failed");
-        done = !g_strcmp0(status, "completed");
-        qobject_unref(r);
-        g_assert_cmpint(g_get_monotonic_time() - start, <, TIMEOUT_US);
-    } while (!done);
-}
-
 /* Requests that wait for a retry go along with a migration */
 static void test_full_migrate(void)
 {
@@ -1140,13 +1079,6 @@ static void throttled_requests(Disk *d, Io **io, unsigned nr)
     }
 }
 
-static void check_image(void)
-{
-    g_autofree char *path = image_path("disk.qcow2");
-
-    run("%s check -q -f qcow2 %s", getenv("QTEST_QEMU_IMG"), path);
-}
-
 static void test_unplug(void)
 {
     Io *io[40];
@@ -1242,24 +1174,6 @@ static void test_no_medium(void)
 
 /* Several virtqueues, each in an iothread */
 
-static Disk *mq_start(const char *nodes_cmd, const char *werror)
-{
-    g_autofree char *cmd = NULL;
-    Disk *d;
-
-    cmd = g_strdup_printf("-object iothread,id=t0 -object iothread,id=t1 %s "
-                          "-device '{\"driver\":\"virtio-blk-pci\","
-                          "\"id\":\"vd\",\"drive\":\"disk\","
-                          "\"addr\":\"0x%x\",\"num-queues\":%d,"
-                          "\"werror\":\"%s\","
-                          "\"iothread-vq-mapping\":"
-                          "[{\"iothread\":\"t0\"},{\"iothread\":\"t1\"}]}'",
-                          nodes_cmd, SLOT, MAX_QUEUES, werror);
-    d = disk_boot(cmd);
-    disk_setup(d, MAX_QUEUES, 0);
-    return d;
-}
-
 static void test_multi_queue(void)
 {
     const unsigned per_queue = 40;
@@ -1339,6 +1253,73 @@ static void test_multi_queue_full(void)
         check_zone(d, q + 4, VIRTIO_BLK_ZS_IOPEN, 8);
     }
     disk_stop(d);
+}
+
+static void mq_requests(Disk *d, Io *io[MAX_QUEUES][40])
+{
+    for (unsigned i = 0; i < 40; i++) {
+        for (unsigned q = 0; q < MAX_QUEUES; q++) {
+            switch (i % 4) {
+            case 0:
+                io[q][i] = io_queue_raw(d, q, SPLIT, VIRTIO_BLK_T_ZONE_APPEND,
+                                        8 * ZONE, NULL, 4096, 8, false);
+                break;
+            case 1:
+                io[q][i] = io_queue_raw(d, q, JOINED, VIRTIO_BLK_T_OUT,
+                                        q * ZONE + i / 4 * 8, NULL, 4096, 0,
+                                        false);
+                break;
+            case 2:
+                io[q][i] = io_queue_raw(d, q, SPLIT, VIRTIO_BLK_T_ZONE_REPORT,
+                                        0, NULL, 0, 1024, false);
+                break;
+            default:
+                io[q][i] = io_queue_raw(d, q, SPLIT,
+                                        i & 4 ? VIRTIO_BLK_T_ZONE_RESET
+                                              : VIRTIO_BLK_T_ZONE_FINISH,
+                                        (9 + q) * ZONE, NULL, 0, 0, false);
+            }
+        }
+    }
+}
+
+/* The end comes while the iothreads are at work */
+static void check_multi_queue_end(bool unplug)
+{
+    for (unsigned round = 0; round < 3; round++) {
+        g_autofree char *cmd = NULL;
+        Io *io[MAX_QUEUES][40];
+        Disk *d;
+
+        image_new_opts("disk.qcow2", "zoned=on,zone.size=1M", "16M");
+        cmd = nodes("");
+        d = mq_start(cmd, "stop");
+        mq_requests(d, io);
+        if (unplug) {
+            qpci_unplug_acpi_device_test(d->qts, "vd", SLOT);
+            g_assert_true(is_running(d));
+        } else {
+            qtest_qmp_assert_success(d->qts, "{'execute': 'quit'}");
+            qtest_wait_qemu(d->qts);
+        }
+        for (unsigned i = 0; i < 40; i++) {
+            for (unsigned q = 0; q < MAX_QUEUES; q++) {
+                io_free(io[q][i]);
+            }
+        }
+        disk_stop(d);
+        check_image();
+    }
+}
+
+static void test_multi_queue_unplug(void)
+{
+    check_multi_queue_end(true);
+}
+
+static void test_multi_queue_quit(void)
+{
+    check_multi_queue_end(false);
 }
 
 /* Random requests: each is answered, and the image stays sound */
@@ -1430,6 +1411,8 @@ int main(int argc, char **argv)
         { "no-medium", test_no_medium },
         { "multi-queue", test_multi_queue },
         { "multi-queue-full", test_multi_queue_full },
+        { "multi-queue-unplug", test_multi_queue_unplug },
+        { "multi-queue-quit", test_multi_queue_quit },
         { "random", test_random },
     };
     int ret;

@@ -393,3 +393,83 @@ int64_t blockstat(Disk *d, const char *name)
     qobject_unref(r);
     return v;
 }
+
+char *full_nodes(bool full)
+{
+    g_autofree char *path = image_path("disk.qcow2");
+    struct stat st;
+    static off_t size;
+
+    g_assert_cmpint(stat(path, &st), ==, 0);
+    if (st.st_size != ROOM) {
+        size = QEMU_ALIGN_UP(st.st_size, 512);
+        g_assert_cmpint(truncate(path, ROOM), ==, 0);
+    }
+    return g_strdup_printf("-blockdev file,node-name=proto,filename=%s "
+                           "-blockdev raw,node-name=full,file=proto,size=%"
+                           PRId64 " "
+                           "-blockdev qcow2,node-name=disk,file=full",
+                           path, full ? (int64_t)size : (int64_t)ROOM);
+}
+
+void room_made(Disk *d)
+{
+    qtest_qmp_assert_success(d->qts,
+        "{'execute': 'blockdev-reopen', 'arguments': {'options': [{"
+        "'driver': 'raw', 'node-name': 'full', 'file': 'proto',"
+        "'size': %d}]}}", ROOM);
+}
+
+Disk *full_start(const char *props)
+{
+    g_autofree char *cmd = NULL;
+    Disk *d;
+
+    image_new();
+    cmd = full_nodes(true);
+    d = disk_start_cmd(cmd, props);
+    disk_setup(d, 1, 0);
+    return d;
+}
+
+void wait_migrated(QTestState *qts)
+{
+    gint64 start = g_get_monotonic_time();
+    bool done;
+
+    do {
+        QDict *r = qtest_qmp(qts, "{'execute': 'query-migrate'}");
+        const char *status =
+            qdict_get_try_str(qdict_get_qdict(r, "return"), "status");
+
+        g_assert_cmpstr(status, !=, "failed");
+        done = !g_strcmp0(status, "completed");
+        qobject_unref(r);
+        g_assert_cmpint(g_get_monotonic_time() - start, <, TIMEOUT_US);
+    } while (!done);
+}
+
+void check_image(void)
+{
+    g_autofree char *path = image_path("disk.qcow2");
+
+    run("%s check -q -f qcow2 %s", getenv("QTEST_QEMU_IMG"), path);
+}
+
+Disk *mq_start(const char *nodes_cmd, const char *werror)
+{
+    g_autofree char *cmd = NULL;
+    Disk *d;
+
+    cmd = g_strdup_printf("-object iothread,id=t0 -object iothread,id=t1 %s "
+                          "-device '{\"driver\":\"virtio-blk-pci\","
+                          "\"id\":\"vd\",\"drive\":\"disk\","
+                          "\"addr\":\"0x%x\",\"num-queues\":%d,"
+                          "\"werror\":\"%s\","
+                          "\"iothread-vq-mapping\":"
+                          "[{\"iothread\":\"t0\"},{\"iothread\":\"t1\"}]}'",
+                          nodes_cmd, SLOT, MAX_QUEUES, werror);
+    d = disk_boot(cmd);
+    disk_setup(d, MAX_QUEUES, 0);
+    return d;
+}

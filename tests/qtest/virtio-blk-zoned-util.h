@@ -115,6 +115,22 @@ unsigned do_report(Disk *d, uint64_t sector, unsigned max, Zone *zones);
 void check_zone(Disk *d, unsigned i, uint8_t state, unsigned wp);
 void check_data(Disk *d, uint64_t sector, unsigned sectors, uint8_t byte);
 
+/*
+ * Nodes as above, on a host file that if @full has no room for another cluster
+ * until room_made(); a disk of the usual image on such a file.
+ */
+#define ROOM (64 * 1024 * 1024)
+char *full_nodes(bool full);
+void room_made(Disk *d);
+Disk *full_start(const char *props);
+
+/* A disk of MAX_QUEUES virtqueues, which two iothreads share */
+Disk *mq_start(const char *nodes_cmd, const char *werror);
+
+void wait_migrated(QTestState *qts);
+/* The image is sound, and leaks nothing */
+void check_image(void);
+
 bool is_running(Disk *d);
 void cont(Disk *d);
 int64_t blockstat(Disk *d, const char *name);
