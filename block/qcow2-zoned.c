@@ -35,6 +35,7 @@
 #include "block/block_int.h"
 #include "block/qcow2-zoned.h"
 #include "block/zone-errors.h"
+#include "block/zone-fault.h"
 #include "block/zone-rules.h"
 #include "qcow2.h"
 #include "trace.h"
@@ -461,6 +462,9 @@ qcow2_zoned_co_preadv_part(BlockDriverState *bs, int64_t offset, int64_t bytes,
                 wait_for_zone(z, zone_rules_index(z->rules, offset));
             }
             ret = zone_read_part(z->rules, offset, bytes, &n);
+            if (ret == 0 && ZONE_FAULT("stale-read")) {
+                ret = 1;
+            }
             if (ret > 0 && track) {
                 r.zone = zone_rules_index(z->rules, offset);
                 QLIST_INSERT_HEAD(&z->reads, &r, next);
@@ -626,7 +630,7 @@ qcow2_zoned_co_copy_range_from(BlockDriverState *bs, BdrvChild *src,
 /* Make everything that was written to the image so far durable. */
 static int coroutine_fn GRAPH_RDLOCK flush_data(BlockDriverState *bs)
 {
-    int ret = qcow2_co_flush_to_os(bs);
+    int ret = ZONE_FAULT("table-before-maps") ? 0 : qcow2_co_flush_to_os(bs);
 
     return ret < 0 ? ret : bdrv_co_flush(bs->file->bs);
 }
@@ -662,6 +666,13 @@ write_changes(BlockDriverState *bs, Qcow2Zoned *z, const EntryChange *changes,
 
         buf = qemu_blockalign(bs->file->bs, bytes);
         memcpy(buf, (uint8_t *)z->table + at, bytes);
+        if (ZONE_FAULT("publish-neighbours")) {
+            for (uint32_t k = first_zone_of(z, block);
+                 k < end_zone_of(z, block); k++) {
+                buf[k - block * ZONES_PER_BLOCK] = qcow2_zoned_entry_encode(
+                    &z->hdr, k, zone_rules_complete(z->rules, k));
+            }
+        }
         for (; i < nr && changes[i].zone < end * ZONES_PER_BLOCK; i++) {
             buf[changes[i].zone - block * ZONES_PER_BLOCK] =
                 qcow2_zoned_entry_encode(&z->hdr, changes[i].zone,
@@ -745,6 +756,9 @@ sample_zones(BlockDriverState *bs, Qcow2Zoned *z, GArray *samples)
         for (i = first_zone_of(z, block); i < end_zone_of(z, block); i++) {
             uint64_t target = zone_rules_acknowledged(z->rules, i);
 
+            if (i % 2 && ZONE_FAULT("forget-zone")) {
+                continue;
+            }
             if (target > entry_wp(z, i) || zone_rules_has_hole(z->rules, i)) {
                 g_array_append_vals(samples, &(EntryChange) {
                     .zone = i,
@@ -753,7 +767,7 @@ sample_zones(BlockDriverState *bs, Qcow2Zoned *z, GArray *samples)
                 }, 1);
             }
         }
-        if (samples->len == before) {
+        if (samples->len == before || ZONE_FAULT("clear-dirty-early")) {
             /* The next write to end there marks it again. */
             clear_bit(block, z->dirty);
         }
@@ -761,8 +775,12 @@ sample_zones(BlockDriverState *bs, Qcow2Zoned *z, GArray *samples)
 
     for (k = 0; k < samples->len; k++) {
         EntryChange *c = &g_array_index(samples, EntryChange, k);
-        int ret = complete_prefix(bs, z, c->zone, c->generation, c->wp);
+        int ret;
 
+        if (ZONE_FAULT("over-hole")) {
+            continue;
+        }
+        ret = complete_prefix(bs, z, c->zone, c->generation, c->wp);
         if (ret < 0) {
             return ret;
         }
@@ -779,7 +797,11 @@ static void drop_stale_samples(Qcow2Zoned *z, GArray *samples)
     for (k = 0; k < samples->len; k++) {
         EntryChange c = g_array_index(samples, EntryChange, k);
 
-        if (zone_rules_generation(z->rules, c.zone) == c.generation &&
+        if (ZONE_FAULT("sample-late")) {
+            c.wp = zone_rules_complete(z->rules, c.zone);
+        }
+        if ((zone_rules_generation(z->rules, c.zone) == c.generation ||
+             ZONE_FAULT("late-flush-over-reset")) &&
             c.wp > entry_wp(z, c.zone)) {
             g_array_index(samples, EntryChange, kept++) = c;
         }
@@ -816,7 +838,7 @@ int coroutine_fn qcow2_zoned_co_flush_to_os(BlockDriverState *bs)
         ret = qcow2_co_flush_to_os(bs);
     } else {
         /* Rule: the data below an entry first, durable, then the entry. */
-        ret = flush_data(bs);
+        ret = ZONE_FAULT("raise-before-data") ? 0 : flush_data(bs);
     }
     if (ret < 0) {
         return ret;
@@ -826,14 +848,15 @@ int coroutine_fn qcow2_zoned_co_flush_to_os(BlockDriverState *bs)
     WITH_QEMU_LOCK_GUARD(&z->lock) {
         drop_stale_samples(z, samples);
     }
-    if (samples->len == 0 && bitmap_empty(z->unsure, z->nr_blocks)) {
+    if (samples->len == 0 && (bitmap_empty(z->unsure, z->nr_blocks) ||
+                              ZONE_FAULT("unsure-forgotten"))) {
         return 0;
     }
     changes = (const EntryChange *)samples->data;
     ret = write_changes(bs, z, changes, samples->len);
     trace_qcow2_zoned_flush(bs, samples->len, ret);
     if (ret < 0) {
-        return ret;
+        return ZONE_FAULT("flush-error-lost") ? 0 : ret;
     }
     WITH_QEMU_LOCK_GUARD(&z->lock) {
         commit_changes(z, changes, samples->len);
@@ -856,7 +879,7 @@ int coroutine_mixed_fn qcow2_zoned_sync(BlockDriverState *bs)
         bitmap_empty(z->unsure, z->nr_blocks)) {
         return 0;
     }
-    ret = qcow2_flush_caches(bs);
+    ret = ZONE_FAULT("close-table-first") ? 0 : qcow2_flush_caches(bs);
     if (ret < 0) {
         return ret;
     }
@@ -935,7 +958,7 @@ finish_data(BlockDriverState *bs, Qcow2Zoned *z, const ZoneOp *op)
         WITH_QEMU_LOCK_GUARD(&z->lock) {
             zone_rules_get(z->rules, zone, &info);
         }
-        if (info.wp < end) {
+        if (info.wp < end && !ZONE_FAULT("finish-no-zeros")) {
             ret = zeroize(bs, info.wp, end - info.wp,
                           bs->open_flags & BDRV_O_UNMAP ?
                           BDRV_REQ_MAY_UNMAP : 0);
@@ -997,8 +1020,11 @@ run_op(BlockDriverState *bs, Qcow2Zoned *z, ZoneOp *op)
             changes[i].wp = reset ? zone_rules_start(z->rules, zone)
                                   : zone_rules_capacity_end(z->rules, zone);
         }
+        if (unmap && ZONE_FAULT("free-before-reset")) {
+            discard_zones(bs, z, op);
+        }
         ret = write_changes(bs, z, changes, op->nr);
-        if (ret >= 0) {
+        if (ret >= 0 && !ZONE_FAULT("reset-no-flush")) {
             ret = bdrv_co_flush(bs->file->bs);
         }
     }
@@ -1052,7 +1078,7 @@ settle_full_zones(BlockDriverState *bs, Qcow2Zoned *z, uint64_t offset,
             settled = false;
         }
     }
-    if (settled) {
+    if (settled || ZONE_FAULT("finish-full-early")) {
         return 0;
     }
     ret = qcow2_zoned_co_flush_to_os(bs);

@@ -360,7 +360,7 @@ static bool judge_set(Judge *j, const uint8_t *set, int torn,
     j->t->states++;
     (*counter)++;
     j->left -= j->left > 0;
-    repair = j->t->states % 8 == 0 && !getenv("NOREPAIR");
+    repair = j->t->states % 8 == 0;
     if (!judge_state(&j->w->cfg, img, j->o, from, j->end, false, repair, j->t,
                      &j->why)) {
         g_autofree char *what = j->why;
