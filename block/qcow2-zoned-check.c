@@ -10,6 +10,7 @@
  * empty if not.
  */
 #include "qemu/osdep.h"
+#include "qemu/bitmap.h"
 #include "qapi/error.h"
 #include "block/block-io.h"
 #include "block/qcow2-zoned-format.h"
@@ -73,28 +74,42 @@ int coroutine_fn qcow2_zoned_check_refcounts(BlockDriverState *bs,
                                              int64_t *refcount_table_size)
 {
     BDRVQcow2State *s = bs->opaque;
-    uint64_t offset = qcow2_zoned_table_offset(bs);
-    uint64_t size = qcow2_zoned_table_length(bs);
-    uint64_t i, end;
+    uint64_t offset, first, end, i;
+    int ret;
 
-    if (!size) {
+    if (!is_zoned(s)) {
         return 0;
     }
+    offset = s->zoned_header->table_offset;
+    first = MIN(offset / s->cluster_size, *refcount_table_size);
+    end = MIN(*refcount_table_size,
+              DIV_ROUND_UP(offset % s->cluster_size +
+                           qcow2_zoned_table_size(s->zoned_header),
+                           s->cluster_size) + first);
 
     /*
-     * Two owners of a cluster are not made right by a refcount of 2, so the
-     * table does not count where it is the second: it has to move.
+     * Two owners of a cluster are not made right by a refcount of 2: the table
+     * has to move, and does not count where it is the second.  Where it is the
+     * only one it does, or a repair of leaks would give it away before it can
+     * be moved.
      */
-    end = MIN(DIV_ROUND_UP(offset + size, s->cluster_size),
-              *refcount_table_size);
-    for (i = offset / s->cluster_size; i < end; i++) {
+    g_free(s->zoned_table_only);
+    s->zoned_table_only = bitmap_new(end - first);
+    for (i = first; i < end; i++) {
         if (s->get_refcount(*refcount_table, i)) {
             s->zoned_table_misplaced = true;
-            return 0;
+            continue;
         }
+        ret = qcow2_inc_refcounts_imrt(bs, res, refcount_table,
+                                       refcount_table_size,
+                                       i * s->cluster_size, 1);
+        if (ret < 0) {
+            return ret;
+        }
+        set_bit(i - first, s->zoned_table_only);
     }
-    return qcow2_inc_refcounts_imrt(bs, res, refcount_table,
-                                    refcount_table_size, offset, size);
+    s->zoned_table_clusters = end - first;
+    return 0;
 }
 
 /* Is there anything in zone @i that can be read?  If unsure, yes. */
@@ -146,44 +161,70 @@ repair_entry(BlockDriverState *bs, uint32_t i, uint64_t *table, bool trusted)
             PRIx64 "%s\n", i, wp, why);
 }
 
-/* Write @table, to a new place if it may not stay where it is. */
+/* Write @table to new clusters, and give up the old ones. */
 static int coroutine_fn GRAPH_RDLOCK
-write_table(BlockDriverState *bs, const uint64_t *table)
+move_table(BlockDriverState *bs, const uint64_t *table)
 {
     BDRVQcow2State *s = bs->opaque;
+    uint64_t old = s->zoned_header->table_offset;
     uint64_t size = qcow2_zoned_table_size(s->zoned_header);
-    int64_t offset = s->zoned_header->table_offset;
+    int64_t offset;
+    size_t i;
     int ret;
 
-    if (s->zoned_table_misplaced) {
-        offset = qcow2_alloc_clusters(bs, size);
-        if (offset < 0) {
-            return offset;
-        }
-        ret = qcow2_pre_write_overlap_check(bs, 0, offset, size, false);
-        if (ret < 0) {
-            return ret;
-        }
-        ret = qcow2_flush_caches(bs);
-        if (ret < 0) {
-            return ret;
-        }
+    offset = qcow2_alloc_clusters(bs, size);
+    if (offset < 0) {
+        return offset;
     }
-
+    ret = qcow2_pre_write_overlap_check(bs, 0, offset, size, false);
+    if (ret < 0) {
+        return ret;
+    }
+    ret = qcow2_flush_caches(bs);
+    if (ret < 0) {
+        return ret;
+    }
     ret = bdrv_co_pwrite(bs->file, offset, size, table, 0);
     if (ret < 0) {
         return ret;
     }
     ret = bdrv_co_flush(bs->file->bs);
-    if (ret < 0 || !s->zoned_table_misplaced) {
+    if (ret < 0) {
         return ret;
     }
 
-    fprintf(stderr, "Repairing write-pointer table: moved from 0x%" PRIx64
-            " to 0x%" PRIx64 "\n", s->zoned_header->table_offset, offset);
     s->zoned_header->table_offset = offset;
     s->zoned_table_misplaced = false;
     ret = qcow2_update_header(bs);
+    if (ret < 0) {
+        return ret;
+    }
+    ret = bdrv_co_flush(bs->file->bs);
+    if (ret < 0) {
+        return ret;
+    }
+    fprintf(stderr, "Repairing write-pointer table: moved from 0x%" PRIx64
+            " to 0x%" PRIx64 "\n", old, offset);
+
+    for (i = 0; i < s->zoned_table_clusters; i++) {
+        if (test_bit(i, s->zoned_table_only)) {
+            qcow2_free_clusters(bs, (old / s->cluster_size + i) *
+                                s->cluster_size, s->cluster_size,
+                                QCOW2_DISCARD_OTHER);
+        }
+    }
+    return 0;
+}
+
+/* Write @table where it is. */
+static int coroutine_fn GRAPH_RDLOCK
+rewrite_table(BlockDriverState *bs, const uint64_t *table)
+{
+    BDRVQcow2State *s = bs->opaque;
+    int ret;
+
+    ret = bdrv_co_pwrite(bs->file, s->zoned_header->table_offset,
+                         qcow2_zoned_table_size(s->zoned_header), table, 0);
     if (ret < 0) {
         return ret;
     }
@@ -272,7 +313,8 @@ int coroutine_fn qcow2_zoned_check_table(BlockDriverState *bs,
         return 0;
     }
 
-    ret = write_table(bs, table);
+    ret = s->zoned_table_misplaced ? move_table(bs, table) :
+        rewrite_table(bs, table);
     if (ret < 0) {
         fprintf(stderr, "ERROR could not write the write-pointer table: %s\n",
                 strerror(-ret));

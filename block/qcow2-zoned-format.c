@@ -281,6 +281,8 @@ void qcow2_zoned_close(BlockDriverState *bs)
     s->zoned = NULL;
     g_free(s->zoned_header);
     s->zoned_header = NULL;
+    g_free(s->zoned_table_only);
+    s->zoned_table_only = NULL;
 }
 
 uint64_t qcow2_zoned_table_offset(BlockDriverState *bs)
