@@ -7,6 +7,8 @@
         setup setup-native plain asan guest programs clean distclean
 .NOTPARALLEL:
 
+export SEED STATES
+
 # Programs of QEMU's build that the suites name: in both of its builds, or in
 # the plain one alone.
 PROGRAMS := $(shell sed -n 's/^program \([^ ]*\).*/\1/p' tests/*/programs.txt)
@@ -19,6 +21,7 @@ help:
 	@echo 'make demo        create a zoned image, use it in a Linux guest, restart'
 	@echo 'make check       all test suites'
 	@echo 'make check-fast  the native suites alone, without QEMU'
+	@echo 'make check-NAME  one suite alone (scripts/run-suites --list)'
 	@echo 'make check-full  the long form of all suites, and of "make outgoing"'
 	@echo 'make bench       measure (no part of a check)'
 	@echo 'make outgoing    write the series for QEMU into build/outgoing'
@@ -56,6 +59,10 @@ check: programs
 check-fast: setup-native
 	@scripts/build-native
 	@scripts/in-env scripts/run-suites fast
+
+# One suite alone, such as "make check-crash SEED=7 STATES=100000".
+check-%: programs
+	@scripts/in-env scripts/run-suites $*
 
 check-full: programs
 	@scripts/in-env scripts/run-suites --full
