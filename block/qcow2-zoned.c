@@ -1060,28 +1060,33 @@ settle_full_zones(BlockDriverState *bs, Qcow2Zoned *z, uint64_t offset,
 {
     uint32_t i = zone_rules_index(z->rules, offset);
     uint32_t last = zone_rules_index(z->rules, offset + len - 1);
-    bool settled = true;
-    int ret;
+    bool full = false, written = true;
+    int ret = 0;
 
     WITH_QEMU_LOCK_GUARD(&z->lock) {
         for (; i <= last; i++) {
-            uint64_t end = zone_rules_capacity_end(z->rules, i);
             ZoneInfo info;
 
             zone_rules_get(z->rules, i, &info);
-            if (info.state != ZONE_STATE_FULL || entry_wp(z, i) == end) {
+            if (info.state != ZONE_STATE_FULL) {
                 continue;
             }
-            while (zone_rules_in_flight(z->rules, i)) {
-                qemu_co_queue_wait(&z->progress, &z->lock);
+            full = true;
+            if (entry_wp(z, i) < zone_rules_capacity_end(z->rules, i)) {
+                while (zone_rules_in_flight(z->rules, i)) {
+                    qemu_co_queue_wait(&z->progress, &z->lock);
+                }
+                written = false;
             }
-            settled = false;
         }
     }
-    if (settled || ZONE_FAULT("finish-full-early")) {
+    if (!full || ZONE_FAULT("finish-full-early")) {
         return 0;
     }
-    ret = qcow2_zoned_co_flush_to_os(bs);
+    if (!written) {
+        ret = qcow2_zoned_co_flush_to_os(bs);
+    }
+    /* The flush that wrote the entry may still be on its way to the disk. */
     return ret < 0 ? ret : bdrv_co_flush(bs->file->bs);
 }
 

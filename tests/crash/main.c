@@ -43,7 +43,7 @@ typedef struct Options {
 static Options opt = {
     .seed = 1,
     .workloads = 200,
-    .states = 20000,
+    .states = 24000,
     .ops = 14,
     .jobs = 2,
     .reduce = true,
