@@ -879,13 +879,15 @@ static void test_full_queue(void)
     Io *io[12];
 
     for (unsigned i = 0; i < 6; i++) {
-        io[i] = io_queue(d, VIRTIO_BLK_T_OUT, ZONE + 8 * i, 4096, 0);
+        io[i] = io_queue_raw(d, 0, i % 3, VIRTIO_BLK_T_OUT, ZONE + 8 * i,
+                             NULL, 4096, 0, true);
     }
     io[6] = io_queue(d, VIRTIO_BLK_T_ZONE_APPEND, 2 * ZONE, 4096, 8);
     ring(d);
     qtest_qmp_eventwait(d->qts, "STOP");
     for (unsigned i = 7; i < 12; i++) {
-        io[i] = io_queue(d, VIRTIO_BLK_T_OUT, ZONE + 8 * (i - 1), 4096, 0);
+        io[i] = io_queue_raw(d, 0, i % 3, VIRTIO_BLK_T_OUT,
+                             ZONE + 8 * (i - 1), NULL, 4096, 0, true);
     }
     ring(d);
     for (unsigned i = 0; i < 12; i++) {
