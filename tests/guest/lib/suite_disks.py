@@ -516,12 +516,14 @@ class Second(Group):
 
     def fio_data(self):
         disk = self.disks['fio']
+        # A job that reads: "verify_only" would reset the zones first.
         out = self.sh(
             'fio --name=seq --filename=%s --zonemode=zbd --direct=1 '
-            '--ioengine=libaio --verify=crc32c --verify_only=1 --randseed=1 '
-            '--rw=write --bs=128k --iodepth=16 --offset=0 --size=%d '
-            '--io_size=36M 2>&1' % (disk.dev, 4 * disk.zone_size),
-            check=False)
+            '--ioengine=libaio --verify=crc32c --randseed=1 --rw=read '
+            '--bs=128k --iodepth=16 --offset=0 --size=%d 2>&1' %
+            (disk.dev, 4 * disk.zone_size), check=False)
+        # 3 1/2 zones of 12 MiB were written.
+        check('io=42.0MiB' in out, 'fio did not read all: ' + out[-1500:])
         check('err= 0' in out and 'verify:' not in out,
               'fio failed: ' + out[-1500:])
 
