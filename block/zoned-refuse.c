@@ -69,7 +69,8 @@ bool bdrv_zoned_refuse(BlockDriverState *bs, BdrvZonedOp op, Error **errp)
 {
     assert(op >= 0 && op < BDRV_ZONED_OP__MAX && zoned_refusals[op].what);
 
-    if (bs->bl.zoned == BLK_Z_NONE) {
+    /* A host-aware device takes what any disk takes, zones or not */
+    if (bs->bl.zoned != BLK_Z_HM) {
         return false;
     }
 

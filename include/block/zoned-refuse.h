@@ -29,8 +29,8 @@ typedef enum BdrvZonedOp {
 } BdrvZonedOp;
 
 /*
- * True, with an error that names the node and the rule, if @bs is zoned and
- * so does not take @op.  False, and nothing else, if @bs is not zoned.
+ * True, with an error that names the node and the rule, if @bs has host-managed
+ * zones and so does not take @op.  Else false, and nothing happens.
  * @errp may be NULL.  Any thread that may look at @bs->bl.
  */
 bool bdrv_zoned_refuse(BlockDriverState *bs, BdrvZonedOp op, Error **errp);
