@@ -739,7 +739,8 @@ complete_prefix(BlockDriverState *bs, Qcow2Zoned *z, uint32_t zone,
 
 /*
  * Append to @samples one change for each zone that has holes, or acknowledged
- * writes that the table does not cover yet.  z->lock is held, and dropped meanwhile.
+ * writes that the table does not cover yet.  z->lock is held, and dropped
+ * meanwhile.
  */
 static int coroutine_fn GRAPH_RDLOCK
 sample_zones(BlockDriverState *bs, Qcow2Zoned *z, GArray *samples)
