@@ -741,6 +741,7 @@ int main(int argc, char **argv)
     opt.lim.per_workload = MAX(opt.states / opt.workloads, 16) * 2;
     if (replay) {
         opt.lim.per_workload = 100000;
+        opt.lim.verbose = true;
         ok = replay_mode(replay);
     } else if (planted) {
         ok = planted_mode(planted);

@@ -24,13 +24,29 @@ typedef struct Life {
     int holes_until;            /* see zone_matches() */
 } Life;
 
-typedef struct Zone {
-    OracleZone z;
+/* One order of the operations that explains their results */
+typedef struct Story {
     Life *life;
     int nr_lives;
-    int *op;                    /* indices of those that touch this zone */
     int *op_life;               /* the life each belongs to; -1 none */
+} Story;
+
+#define MAX_STORIES 24
+
+typedef struct Zone {
+    OracleZone z;
+    int *op;                    /* indices of those that touch this zone */
     int nr_ops;
+    /*
+     * Requests under way together may have been taken in several orders; the
+     * zone is right if one of them fits.  The first has them as submitted.
+     */
+    Story story[MAX_STORIES];
+    int nr_stories;
+    /* The one that is looked at */
+    Life *life;
+    int nr_lives;
+    int *op_life;
     int above;                  /* zeros above wp: -1 not looked at yet */
 } Zone;
 
@@ -93,6 +109,13 @@ static bool all_zero(const uint8_t *p, uint64_t bytes)
            (p[0] == 0 && (bytes == 1 || memcmp(p, p + 1, bytes - 1) == 0));
 }
 
+static void use_story(Zone *z, int k)
+{
+    z->life = z->story[k].life;
+    z->nr_lives = z->story[k].nr_lives;
+    z->op_life = z->story[k].op_life;
+}
+
 static bool op_in_zone(const OracleOp *op, const Zone *z, unsigned i)
 {
     switch (op->type) {
@@ -115,6 +138,8 @@ static bool is_write(const OracleOp *op)
 }
 
 /* Order of a zone's operations */
+
+static bool add_story(Oracle *o, Zone *z, const int *order, int nr);
 
 typedef struct Search {
     Oracle *o;
@@ -180,10 +205,10 @@ static bool fills_hole(const Oracle *o, const Zone *z, const OracleOp *w)
 }
 
 /*
- * Find an order of the operations that began (all successful ones) in which
+ * Find the orders of the operations that began (all successful ones) in which
  * each could give the result it gave: B comes after A where A was answered
  * before B was asked for.  The order of submission is tried first, and is
- * nearly always it.
+ * nearly always it.  True: there are enough.
  */
 static bool search_order(Search *s, int done, uint64_t wp)
 {
@@ -191,10 +216,11 @@ static bool search_order(Search *s, int done, uint64_t wp)
     uint64_t cap = z->z.start + z->z.capacity;
 
     if (done == s->nr) {
-        return !s->have_final || s->final == wp ||
-               (s->final > wp && may_be_hole(s->o, z, wp, s->final));
+        return (!s->have_final || s->final == wp ||
+                (s->final > wp && may_be_hole(s->o, z, wp, s->final))) &&
+               add_story(s->o, s->z, s->order, s->nr);
     }
-    if (++s->steps > 200000) {
+    if (++s->steps > 20000) {
         return false;
     }
     for (int i = 0; i < z->nr_ops; i++) {
@@ -262,14 +288,67 @@ static void life_begin(Zone *z, int reset)
     l->seen = -1;
 }
 
+/*
+ * Remember what came of it if the operations were taken in this order, unless
+ * that is known.  True: no more can be remembered.
+ */
+static bool add_story(Oracle *o, Zone *z, const int *order, int nr)
+{
+    int *op_life = calloc(z->nr_ops + 1, sizeof(int));
+    int lives = 1;
+
+    for (int j = 0; j < z->nr_ops; j++) {
+        op_life[j] = -1;
+    }
+    for (int k = 0; k < nr; k++) {
+        lives += o->ops[z->op[order[k]]].type == ORACLE_RESET;
+        op_life[order[k]] = lives - 1;
+    }
+    for (int k = 0; k < z->nr_stories; k++) {
+        if (!memcmp(z->story[k].op_life, op_life, z->nr_ops * sizeof(int))) {
+            free(op_life);
+            return false;
+        }
+    }
+    z->life = NULL;
+    z->nr_lives = 0;
+    life_begin(z, -1);
+    for (int k = 0; k < nr; k++) {
+        const OracleOp *op = &o->ops[z->op[order[k]]];
+        Life *l = &z->life[z->nr_lives - 1];
+        uint64_t rel = op->offset - z->z.start;
+
+        if (op->type == ORACLE_RESET) {
+            life_begin(z, z->op[order[k]]);
+        } else if (is_write(op)) {
+            if (rel < l->end) {
+                l->loose = true;
+            }
+            op_data(op, l->pic + rel, op->offset, op->bytes);
+            if (rel + op->bytes > l->end) {
+                l->end = rel + op->bytes;
+            }
+        }
+    }
+    /* What failed belongs to any life that it may have reached. */
+    for (int j = 0; j < z->nr_ops; j++) {
+        const OracleOp *op = &o->ops[z->op[j]];
+
+        for (int k = 0; op->ret && is_write(op) && !op->refused &&
+             k < z->nr_lives; k++) {
+            z->life[k].loose = true;
+        }
+    }
+    z->story[z->nr_stories++] = (Story) { z->life, z->nr_lives, op_life };
+    return z->nr_stories == MAX_STORIES;
+}
+
 static bool zone_history(Oracle *o, unsigned i, const uint64_t *final,
                          char *why, size_t whylen)
 {
     Zone *z = &o->zone[i];
     Search s = { .o = o, .z = z };
-    bool ok;
 
-    life_begin(z, -1);
     if (z->z.conventional) {
         return true;
     }
@@ -278,7 +357,6 @@ static bool zone_history(Oracle *o, unsigned i, const uint64_t *final,
     for (int j = 0; j < z->nr_ops; j++) {
         const OracleOp *op = &o->ops[z->op[j]];
 
-        z->op_life[j] = -1;
         if (op->ret || op->type == ORACLE_DISCARD) {
             s.taken[j] = true;
         } else {
@@ -289,45 +367,18 @@ static bool zone_history(Oracle *o, unsigned i, const uint64_t *final,
         s.have_final = true;
         s.final = final[i];
     }
-    ok = search_order(&s, 0, z->z.start);
-    if (!ok) {
-        snprintf(why, whylen, "zone %u: no order of its %d successful "
-                 "operations explains their results%s (final write pointer "
-                 "+0x%llx)", i, s.nr, s.steps > 200000 ? " (gave up)" : "",
-                 final ? (unsigned long long)(final[i] - z->z.start) : 0ull);
-    }
-    for (int k = 0; ok && k < s.nr; k++) {
-        int j = s.order[k];
-        const OracleOp *op = &o->ops[z->op[j]];
-        Life *l = &z->life[z->nr_lives - 1];
-        uint64_t rel = op->offset - z->z.start;
-
-        if (op->type == ORACLE_RESET) {
-            life_begin(z, z->op[j]);
-        } else if (is_write(op)) {
-            if (rel < l->end) {
-                l->loose = true;
-            }
-            op_data(op, l->pic + rel, op->offset, op->bytes);
-            if (rel + op->bytes > l->end) {
-                l->end = rel + op->bytes;
-            }
-        }
-        z->op_life[j] = z->nr_lives - 1;
-    }
-    /* What failed belongs to any life that it may have reached. */
-    for (int j = 0; ok && j < z->nr_ops; j++) {
-        const OracleOp *op = &o->ops[z->op[j]];
-
-        if (op->ret && is_write(op) && !op->refused) {
-            for (int k = 0; k < z->nr_lives; k++) {
-                z->life[k].loose = true;
-            }
-        }
-    }
+    search_order(&s, 0, z->z.start);
     free(s.taken);
     free(s.order);
-    return ok;
+    if (!z->nr_stories) {
+        snprintf(why, whylen, "zone %u: no order of its %d successful "
+                 "operations explains their results%s (final write pointer "
+                 "+0x%llx)", i, s.nr, s.steps > 20000 ? " (gave up)" : "",
+                 final ? (unsigned long long)(final[i] - z->z.start) : 0ull);
+        return false;
+    }
+    use_story(z, 0);
+    return true;
 }
 
 Oracle *oracle_new(const OracleZone *zones, unsigned nr_zones,
@@ -346,7 +397,6 @@ Oracle *oracle_new(const OracleZone *zones, unsigned nr_zones,
 
         z->z = zones[i];
         z->op = calloc(nr_ops + 1, sizeof(int));
-        z->op_life = calloc(nr_ops + 1, sizeof(int));
         o->disk = zones[i].start + zones[i].length;
         for (unsigned j = 0; j < nr_ops; j++) {
             if (op_in_zone(&ops[j], z, i)) {
@@ -370,12 +420,14 @@ void oracle_free(Oracle *o)
     for (unsigned i = 0; i < o->nr_zones; i++) {
         Zone *z = &o->zone[i];
 
-        for (int k = 0; k < z->nr_lives; k++) {
-            free(z->life[k].pic);
+        for (int n = 0; n < z->nr_stories; n++) {
+            for (int k = 0; k < z->story[n].nr_lives; k++) {
+                free(z->story[n].life[k].pic);
+            }
+            free(z->story[n].life);
+            free(z->story[n].op_life);
         }
-        free(z->life);
         free(z->op);
-        free(z->op_life);
     }
     free(o->zone);
     free(o);
@@ -384,9 +436,13 @@ void oracle_free(Oracle *o)
 void oracle_next_disk(Oracle *o)
 {
     for (unsigned i = 0; i < o->nr_zones; i++) {
-        o->zone[i].above = -1;
-        for (int k = 0; k < o->zone[i].nr_lives; k++) {
-            o->zone[i].life[k].seen = -1;
+        Zone *z = &o->zone[i];
+
+        z->above = -1;
+        for (int n = 0; n < z->nr_stories; n++) {
+            for (int k = 0; k < z->story[n].nr_lives; k++) {
+                z->story[n].life[k].seen = -1;
+            }
         }
     }
 }
@@ -568,7 +624,7 @@ static void say_difference(const Zone *z, int life, const uint8_t *data,
              (unsigned long long)l->seen_bad, has, wants);
 }
 
-static bool seq_zone_crash(Oracle *o, unsigned i, int t,
+static bool seq_zone_story(Oracle *o, unsigned i, int t,
                            const OracleSeen *seen, char *why, size_t whylen)
 {
     Zone *z = &o->zone[i];
@@ -640,6 +696,24 @@ static bool seq_zone_crash(Oracle *o, unsigned i, int t,
                  (unsigned long long)b.lo, (unsigned long long)b.hi,
                  b.full_ok ? ", or full" : "", diff[0] ? "; " : "", diff);
     }
+    return false;
+}
+
+static bool seq_zone_crash(Oracle *o, unsigned i, int t,
+                           const OracleSeen *seen, char *why, size_t whylen)
+{
+    Zone *z = &o->zone[i];
+    char other[8];
+
+    for (int n = 0; n < z->nr_stories; n++) {
+        use_story(z, n);
+        if (seq_zone_story(o, i, t, seen, n ? other : why,
+                           n ? sizeof(other) : whylen)) {
+            use_story(z, 0);
+            return true;
+        }
+    }
+    use_story(z, 0);
     return false;
 }
 
@@ -758,16 +832,65 @@ bool oracle_crash(Oracle *o, int from, int to, const OracleSeen *seen,
     return true;
 }
 
+static bool zone_live(Oracle *o, unsigned i, int t, const OracleSeen *seen,
+                      char *why, size_t whylen)
+{
+    Zone *z = &o->zone[i];
+    uint64_t wp = seen->wp[i];
+    uint64_t rel = wp - z->z.start;
+    uint64_t end = 0;
+    int life = 0;
+
+    if (wp < z->z.start || rel > z->z.capacity) {
+        snprintf(why, whylen, "zone %u: write pointer 0x%llx is not in it", i,
+                 (unsigned long long)wp);
+        return false;
+    }
+    for (int k = 1; k < z->nr_lives; k++) {
+        if (o->ops[z->life[k].reset].ack <= t) {
+            life = k;
+        }
+    }
+    for (int j = 0; j < z->nr_ops; j++) {
+        const OracleOp *op = &o->ops[z->op[j]];
+        uint64_t to = op->type == ORACLE_FINISH ? z->z.capacity :
+                      is_write(op) ?
+                      op->offset + op->bytes - z->z.start : 0;
+
+        if (z->op_life[j] == life && op->ack <= t && !op->ret && to > end) {
+            end = to;
+        }
+    }
+    /* What a failed write left is more than what is known of. */
+    if (rel < end || (rel > end && !z->life[life].loose)) {
+        snprintf(why, whylen, "zone %u: write pointer +0x%llx, should be "
+                 "%s+0x%llx", i, (unsigned long long)rel,
+                 z->life[life].loose ? "at least " : "",
+                 (unsigned long long)end);
+        return false;
+    }
+    if (!zone_matches(o, z, life, wp, seen->data)) {
+        char diff[200];
+
+        say_difference(z, life, seen->data, diff, sizeof(diff));
+        snprintf(why, whylen, "zone %u: %s", i, diff);
+        return false;
+    }
+    if (!all_zero(seen->data + wp, z->z.length - rel)) {
+        snprintf(why, whylen, "zone %u: not zeros above its write pointer "
+                 "+0x%llx", i, (unsigned long long)rel);
+        return false;
+    }
+    return true;
+}
+
 bool oracle_live(Oracle *o, int t, const OracleSeen *seen, char *why,
                  size_t whylen)
 {
     for (unsigned i = 0; i < o->nr_zones; i++) {
         Zone *z = &o->zone[i];
-        uint64_t wp = seen->wp[i];
-        uint64_t rel = wp - z->z.start;
-        Life *l;
-        int life = 0;
-        Bounds b = { 0 };
+        bool ok = false;
+        char other[8];
 
         if (z->z.conventional) {
             if (!conv_zone(o, i, t, seen, true, why, whylen)) {
@@ -775,52 +898,13 @@ bool oracle_live(Oracle *o, int t, const OracleSeen *seen, char *why,
             }
             continue;
         }
-        if (wp < z->z.start || rel > z->z.capacity) {
-            snprintf(why, whylen, "zone %u: write pointer 0x%llx is not in "
-                     "it", i, (unsigned long long)wp);
-            return false;
+        for (int n = 0; n < z->nr_stories && !ok; n++) {
+            use_story(z, n);
+            ok = zone_live(o, i, t, seen, n ? other : why,
+                           n ? sizeof(other) : whylen);
         }
-        for (int k = 1; k < z->nr_lives; k++) {
-            if (o->ops[z->life[k].reset].ack <= t) {
-                life = k;
-            }
-        }
-        l = &z->life[life];
-        for (int j = 0; j < z->nr_ops; j++) {
-            const OracleOp *op = &o->ops[z->op[j]];
-
-            if (z->op_life[j] == life && op->ack <= t && !op->ret) {
-                uint64_t end = op->type == ORACLE_FINISH ? z->z.capacity :
-                               is_write(op) ?
-                               op->offset + op->bytes - z->z.start : 0;
-
-                if (end > b.lo) {
-                    b.lo = end;
-                }
-            }
-        }
-        if (!l->loose && rel != b.lo) {
-            snprintf(why, whylen, "zone %u: write pointer +0x%llx, should be "
-                     "+0x%llx", i, (unsigned long long)rel,
-                     (unsigned long long)b.lo);
-            return false;
-        }
-        if (rel < b.lo) {
-            snprintf(why, whylen, "zone %u: write pointer +0x%llx, should be "
-                     "at least +0x%llx", i, (unsigned long long)rel,
-                     (unsigned long long)b.lo);
-            return false;
-        }
-        if (!zone_matches(o, z, life, wp, seen->data)) {
-            char diff[200];
-
-            say_difference(z, life, seen->data, diff, sizeof(diff));
-            snprintf(why, whylen, "zone %u: %s", i, diff);
-            return false;
-        }
-        if (!all_zero(seen->data + wp, z->z.length - rel)) {
-            snprintf(why, whylen, "zone %u: not zeros above its write "
-                     "pointer +0x%llx", i, (unsigned long long)rel);
+        use_story(z, 0);
+        if (!ok) {
             return false;
         }
     }
@@ -902,7 +986,7 @@ bool oracle_reads(Oracle *o, char *why, size_t whylen)
             continue;
         }
         for (unsigned k = 0; k < o->nr_zones; k++) {
-            const Zone *z = &o->zone[k];
+            Zone *z = &o->zone[k];
             uint64_t from = z->z.start > rd->offset ? z->z.start : rd->offset;
             uint64_t end = z->z.start + z->z.length;
 
@@ -912,7 +996,16 @@ bool oracle_reads(Oracle *o, char *why, size_t whylen)
             for (uint64_t at = from; at < end; at += ORACLE_SECTOR) {
                 const uint8_t *p = rd->data + (at - rd->offset);
 
-                if (!read_sector(o, z, rd, at, p)) {
+                bool ok = z->z.conventional && read_sector(o, z, rd, at, p);
+
+                for (int n = 0; n < z->nr_stories && !ok; n++) {
+                    use_story(z, n);
+                    ok = read_sector(o, z, rd, at, p);
+                }
+                if (z->nr_stories) {
+                    use_story(z, 0);
+                }
+                if (!ok) {
                     char has[64];
 
                     describe_word(p, at, has, sizeof(has));

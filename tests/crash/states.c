@@ -545,6 +545,19 @@ static bool judge_epochs(Judge *j)
     return true;
 }
 
+static void print_requests(const Workload *w, const Run *run)
+{
+    for (unsigned i = 0; i < run->ops->len; i++) {
+        const OracleOp *op = &g_array_index(run->ops, OracleOp, i);
+
+        printf("# request %3u: %c%u 0x%" PRIx64 "+0x%" PRIx64 "%s, %d..%d%s"
+               "%s\n", op->id, g_array_index(w->ops, GenOp, op->id - 1).c,
+               op->first, op->offset, op->bytes, op->fua ? " FUA" : "",
+               op->submit, op->ack, op->ret ? " " : "",
+               op->ret ? strerror(-op->ret) : "");
+    }
+}
+
 bool judge_workload(const Workload *w, const Limits *lim, Tally *t,
                     char **why)
 {
@@ -565,6 +578,9 @@ bool judge_workload(const Workload *w, const Limits *lim, Tally *t,
     run = workload_run(w, why);
     if (!run) {
         return false;
+    }
+    if (lim->verbose) {
+        print_requests(w, run);
     }
     t->workloads++;
     t->requests += run->ops->len;

@@ -31,6 +31,7 @@ typedef struct Limits {
     unsigned sample;            /* of larger ones: so many */
     /* Nothing but cuts at flushes, from the first injected fault on */
     bool only_cuts;
+    bool verbose;               /* print the requests and their times */
 } Limits;
 
 /*
