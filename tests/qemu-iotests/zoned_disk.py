@@ -57,7 +57,8 @@ def create(path: str, disk_size: int, *args: str, **opts: Any) -> None:
     text = 'zone.mode=host-managed'
     for key, value in opts.items():
         text += f',zone.{key}={value}'
-    iotests.qemu_img_create('-f', 'qcow2', *args, '-o', text, path, str(disk_size))
+    iotests.qemu_img_create('-f', 'qcow2', *args, '-o', text, path,
+                            str(disk_size))
 
 
 def io(path: str, *cmds: str, opts: Tuple[str, ...] = (),
@@ -66,7 +67,7 @@ def io(path: str, *cmds: str, opts: Tuple[str, ...] = (),
     args: List[str] = list(opts)
     for cmd in cmds:
         args += ['-c', cmd]
-    if '--image-opts' not in args:
+    if '--image-opts' not in args and '-f' not in args:
         args = ['-f', 'qcow2'] + args
     return iotests.qemu_io(*args, path, check=check).stdout
 
