@@ -310,6 +310,15 @@ static uint32_t end_zone_of(Qcow2Zoned *z, uint32_t block)
 
 /* --- Data --- */
 
+/*
+ * What the file below answers is no zoned condition, whatever its value: a
+ * network file system may know some of these errno values, too.
+ */
+static int host_error(int ret)
+{
+    return ret < 0 && block_zone_strerror(ret) ? -EIO : ret;
+}
+
 /* End @w, accepted or claimed as a hole (@hole), as done or failed (@ok). */
 static void coroutine_fn end_write(Qcow2Zoned *z, ZoneWrite *w, bool ok,
                                    bool hole)
@@ -483,7 +492,7 @@ qcow2_zoned_co_preadv_part(BlockDriverState *bs, int64_t offset, int64_t bytes,
                 qemu_co_queue_restart_all(&z->progress);
             }
             if (ret < 0) {
-                return ret;
+                return host_error(ret);
             }
         } else {
             qemu_iovec_memset(qiov, qiov_offset, 0, n);
@@ -515,7 +524,7 @@ qcow2_zoned_co_pwritev_part(BlockDriverState *bs, int64_t offset,
     }
     ret = qcow2_co_pwritev_part(bs, offset, bytes, qiov, qiov_offset, flags);
     end_write(z, w, ret >= 0, false);
-    return ret;
+    return host_error(ret);
 }
 
 int coroutine_fn
@@ -539,7 +548,7 @@ qcow2_zoned_co_pwrite_zeroes(BlockDriverState *bs, int64_t offset,
     }
     ret = zeroize(bs, offset, bytes, flags);
     end_write(z, w, ret >= 0, false);
-    return ret;
+    return host_error(ret);
 }
 
 int coroutine_fn
@@ -564,7 +573,7 @@ qcow2_zoned_co_zone_append(BlockDriverState *bs, int64_t *offset,
     if (ret >= 0) {
         *offset = start;
     }
-    return ret;
+    return host_error(ret);
 }
 
 int coroutine_fn
@@ -1111,10 +1120,10 @@ qcow2_zoned_co_zone_mgmt(BlockDriverState *bs, BlockZoneOp op, int64_t offset,
     }
     nr = zop ? zop->nr : 0;
     if (ret >= 0 && zop) {
-        ret = run_op(bs, z, zop);
+        ret = host_error(run_op(bs, z, zop));
     }
     if (ret >= 0 && op == BLK_ZO_FINISH && !(flags & BDRV_ZONE_ALL)) {
-        ret = settle_full_zones(bs, z, offset, len);
+        ret = host_error(settle_full_zones(bs, z, offset, len));
     }
     trace_qcow2_zoned_mgmt(bs, op, offset, len, flags, nr, ret);
     return ret;
