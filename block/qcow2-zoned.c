@@ -889,7 +889,7 @@ int coroutine_mixed_fn qcow2_zoned_sync(BlockDriverState *bs)
         bitmap_empty(z->unsure, z->nr_blocks)) {
         return 0;
     }
-    ret = ZONE_FAULT("close-table-first") ? 0 : qcow2_flush_caches(bs);
+    ret = qcow2_flush_caches(bs);
     if (ret < 0) {
         return ret;
     }

@@ -8,10 +8,13 @@
 typedef struct PlantedFault {
     const char *name;           /* NULL: end of the list */
     const char *what;
-    /* The workloads in which it is looked for */
-    bool inject;                /* those with injected errors */
+    /*
+     * The workloads in which it is looked for: random ones, or these
+     * operations, with many timings or (@inject) injected errors.
+     */
+    const char *ops;
+    bool inject;
     bool unmap;
-    bool many_zones;
     unsigned pass;
 } PlantedFault;
 
