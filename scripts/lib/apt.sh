@@ -255,13 +255,19 @@ apt_fetch_source() {
     fi
 }
 
+apt_fetch_once() {
+    (cd "$1" && retry 3 apt_private apt-get -qq download "${@:2}" >&2)
+}
+
 apt_fetch() {
     local dir=$1
     shift
     apt_setup || return 1
     mkdir -p "$dir" || return 1
-    if ! (cd "$dir" && retry 3 apt_private apt-get -qq download "$@" >&2); then
-        apt_lists_stale
+    apt_fetch_once "$dir" "$@" && return 0
+    # The lists may name files that the mirror has replaced.
+    apt_lists_stale
+    if ! apt_setup || ! apt_fetch_once "$dir" "$@"; then
         fail "these packages of Debian $APT_SUITE cannot be downloaded: $*:" \
             "check the network and try again"
         return 1
