@@ -42,8 +42,8 @@ typedef struct Options {
 
 static Options opt = {
     .seed = 1,
-    .workloads = 200,
-    .states = 24000,
+    .workloads = 240,
+    .states = 20000,
     .ops = 14,
     .jobs = 2,
     .reduce = true,
@@ -180,8 +180,17 @@ static bool run_batch(Batch *batch, unsigned jobs, unsigned max_failures)
             if (status) {
                 unsigned next = reports[i].item + jobs;
 
+                if (batch->failures >= max_failures) {
+                    continue;           /* killed below */
+                }
                 child_ended(batch, &reports[i], status);
-                if (next < batch->nr && batch->failures < max_failures) {
+                if (batch->failures >= max_failures) {
+                    for (unsigned k = 0; k < jobs; k++) {
+                        if (pid[k]) {
+                            kill(pid[k], SIGKILL);
+                        }
+                    }
+                } else if (next < batch->nr) {
                     pid[i] = start_child(batch, i, next, jobs);
                     running++;
                 }
@@ -353,6 +362,11 @@ static bool random_mode(void)
     }
     printf("%s - every crash state of seeded workloads is a legal one\n",
            ok ? "ok" : "not ok");
+    if (ok) {
+        ok = batch.sum.tally.states >= opt.states;
+        printf("%s - %" PRIu64 " crash states were judged, at least %u\n",
+               ok ? "ok" : "not ok", batch.sum.tally.states, opt.states);
+    }
     return ok;
 }
 
@@ -752,7 +766,7 @@ int main(int argc, char **argv)
         usage(stderr);
         return 2;
     }
-    opt.lim.per_workload = MAX(opt.states / opt.workloads, 16) * 2;
+    opt.lim.per_workload = MAX(opt.states / opt.workloads, 16) * 5 / 2;
     if (replay) {
         opt.lim.per_workload = 100000;
         opt.lim.verbose = true;
