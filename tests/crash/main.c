@@ -101,7 +101,8 @@ struct Batch {
 
 static Report *reports;
 
-static pid_t start_child(Batch *batch, unsigned slot, unsigned item, unsigned step)
+static pid_t start_child(Batch *batch, unsigned slot, unsigned item,
+                         unsigned step)
 {
     Report *r = &reports[slot];
     pid_t pid;
@@ -298,7 +299,8 @@ static void print_failure(Batch *batch)
 {
     printf("# %u failing; item %u:\n", batch->failures, batch->first.item);
     print_commented(batch->first.text);
-    printf("# workload: %s --replay '%s'\n", opt.program, batch->first.workload);
+    printf("# workload: %s --replay '%s'\n", opt.program,
+           batch->first.workload);
     fflush(stdout);
     if (opt.reduce) {
         reduce(batch->first.workload);
@@ -356,7 +358,8 @@ static bool random_mode(void)
                axis_name[k], batch.sum.axis_workloads[k],
                batch.sum.axis_states[k]);
     }
-    printf("# %.0f states a second\n", batch.sum.tally.states / MAX(secs, 0.01));
+    printf("# %.0f states a second\n",
+           batch.sum.tally.states / MAX(secs, 0.01));
     if (!ok) {
         print_failure(&batch);
     }

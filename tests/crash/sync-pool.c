@@ -7,9 +7,7 @@
  */
 
 #include "qemu/osdep.h"
-#include "block/thread-pool.h"
-
-int coroutine_fn __wrap_thread_pool_submit_co(ThreadPoolFunc *func, void *arg);
+#include "sync-pool.h"
 
 int coroutine_fn __wrap_thread_pool_submit_co(ThreadPoolFunc *func, void *arg)
 {
