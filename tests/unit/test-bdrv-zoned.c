@@ -33,7 +33,7 @@ static struct {
     int64_t wp[NR_ZONES];
 
     /* What came */
-    unsigned appends, mgmts, reports, writes, flushes;
+    unsigned appends, mgmts, reports, writes, flushes, flushes_to_os;
     BdrvRequestFlags append_flags;
 
     /* What to do with it */
@@ -107,6 +107,13 @@ test_co_pwritev(BlockDriverState *bs, int64_t offset, int64_t bytes,
     return 0;
 }
 
+static int coroutine_fn GRAPH_RDLOCK
+test_co_flush_to_os(BlockDriverState *bs)
+{
+    dev.flushes_to_os++;
+    return 0;
+}
+
 static int coroutine_fn GRAPH_RDLOCK test_co_flush(BlockDriverState *bs)
 {
     dev.flushes++;
@@ -163,6 +170,7 @@ static BlockDriver bdrv_test_zoned = {
     .bdrv_refresh_limits    = test_refresh_limits,
     .bdrv_co_preadv         = test_co_preadv,
     .bdrv_co_pwritev        = test_co_pwritev,
+    .bdrv_co_flush_to_os    = test_co_flush_to_os,
     .bdrv_co_flush_to_disk  = test_co_flush,
     .bdrv_co_zone_report    = test_co_zone_report,
     .bdrv_co_zone_mgmt      = test_co_zone_mgmt,
@@ -434,6 +442,8 @@ static void test_fua(void)
     g_assert_cmpuint(dev.flushes, ==, 1);
 
     /* Each of them is durable, also the first after a flush */
+    blk_flush(blk);
+    g_assert_cmpuint(dev.flushes, ==, 1);
     g_assert_cmpint(append(blk, 0, 4 * KiB, BDRV_REQ_FUA, NULL), ==, 0);
     g_assert_cmpuint(dev.flushes, ==, 2);
 
@@ -472,6 +482,7 @@ static void test_fua_unsafe(void)
 
     g_assert_cmpint(append(blk, 0, 4 * KiB, BDRV_REQ_FUA, NULL), ==, 0);
     g_assert_cmpuint(dev.flushes, ==, 0);
+    g_assert_cmpuint(dev.flushes_to_os, ==, 0);
 
     blk_unref(blk);
 }
