@@ -4,10 +4,47 @@
 import os
 import re
 import shutil
+import signal
 import subprocess
+import sys
 import tempfile
+import threading
+
+# Seconds without a result after which a test hangs.
+PATIENCE = 400
 
 RESULT = re.compile(r'^(not )?ok (?:\S+ )?(\S+?)( # SKIP.*)?$')
+
+
+class Watchdog:
+    """Ends a group of processes from which nothing comes any more."""
+
+    def __init__(self):
+        self.process = None
+        self.timer = None
+        self.bit = False
+
+    def guard(self, process):
+        self.process = process
+        self.feed()
+
+    def feed(self):
+        if self.timer:
+            self.timer.cancel()
+        self.timer = threading.Timer(PATIENCE, self.bite)
+        self.timer.daemon = True
+        self.timer.start()
+
+    def bite(self):
+        self.bit = True
+        os.killpg(self.process.pid, signal.SIGKILL)
+
+    def end(self):
+        if self.timer:
+            self.timer.cancel()
+        if self.process and self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
 
 
 class Checker:
@@ -34,22 +71,28 @@ class Checker:
         """Yields (test, status, note) as tests end.
 
         Status is "pass", "fail" or "notrun".  Afterwards "diffs" holds the
-        lines that differed.
+        lines that differed.  A test that hangs ends the run; it and those that
+        were to follow are not among the results.
         """
         env = dict(self.env, TEST_DIR=scratch)
         os.makedirs(scratch, exist_ok=True)
         # Paths of UNIX sockets are short.
         sockets = tempfile.mkdtemp(prefix='zq-', dir='/tmp')
         env['SOCK_DIR'] = sockets
+        watchdog = Watchdog()
+        # Where this program is told to stop, it ends what it started.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
         try:
             with tempfile.TemporaryFile('w+') as errors:
                 process = subprocess.Popen(
                     [self.program, '-tap', '-j', str(self.jobs), '-qcow2',
                      *tests], cwd=self.folder, env=env, errors='replace',
                     stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                    stderr=errors, text=True)
+                    stderr=errors, text=True, process_group=0)
+                watchdog.guard(process)
                 skipped_cases = []
                 for line in process.stdout:
+                    watchdog.feed()
                     line = line.rstrip('\n')
                     match = RESULT.match(line)
                     if match:
@@ -61,8 +104,11 @@ class Checker:
                 process.wait()
                 errors.seek(0)
                 self.diffs = errors.read().splitlines()
+                if watchdog.bit:
+                    self.diffs.append(f'no test ended in {PATIENCE} s: ended')
                 self.skipped_cases = skipped_cases
         finally:
+            watchdog.end()
             self.unmount(scratch)
             shutil.rmtree(sockets, ignore_errors=True)
 
