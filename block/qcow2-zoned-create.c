@@ -9,6 +9,7 @@
  */
 #include "qemu/osdep.h"
 #include "qemu/cutils.h"
+#include "qemu/option.h"
 #include "qemu/units.h"
 #include "qapi/error.h"
 #include "qapi/util.h"
@@ -138,6 +139,37 @@ bool qcow2_zoned_check_create(const BlockdevCreateOptionsQcow2 *opts,
     h->max_open = zone->has_max_open_zones ? zone->max_open_zones :
         h->max_active;
     return qcow2_zoned_options_check(h, opts->size, cluster_size, errp);
+}
+
+bool qcow2_zoned_measure(QemuOpts *opts, uint64_t disk_size,
+                         uint64_t cluster_size, uint64_t *bytes,
+                         Error **errp)
+{
+    QDict *qdict = qemu_opts_to_qdict(opts, NULL);
+    Qcow2ZonedHeader h = { .zoned = 1 };
+    bool ok = qcow2_zoned_convert_opts(qdict, errp);
+    bool zoned = qdict_haskey(qdict, BLOCK_OPT_ZONE_MODE);
+
+    qobject_unref(qdict);
+    *bytes = 0;
+    if (!ok || !zoned) {
+        return ok;
+    }
+    h.zone_size = qemu_opt_get_size(opts, BLOCK_OPT_ZONE_SIZE,
+                                    default_zone_size(disk_size,
+                                                      cluster_size));
+    h.zone_capacity = qemu_opt_get_size(opts, BLOCK_OPT_ZONE_CAPACITY,
+                                        h.zone_size);
+    h.nr_conventional = qemu_opt_get_number(opts, BLOCK_OPT_ZONE_CONVENTIONAL,
+                                            0);
+    h.max_active = qemu_opt_get_number(opts, BLOCK_OPT_ZONE_MAX_ACTIVE, 0);
+    h.max_open = qemu_opt_get_number(opts, BLOCK_OPT_ZONE_MAX_OPEN,
+                                     h.max_active);
+    if (!qcow2_zoned_options_check(&h, disk_size, cluster_size, errp)) {
+        return false;
+    }
+    *bytes = ROUND_UP(qcow2_zoned_table_size(&h), cluster_size);
+    return true;
 }
 
 int coroutine_fn qcow2_zoned_create(BlockDriverState *bs,

@@ -28,12 +28,14 @@
 #include "qemu/osdep.h"
 #include "qemu/bitmap.h"
 #include "qemu/coroutine.h"
+#include "qemu/host-utils.h"
 #include "qemu/lockable.h"
 #include "qemu/memalign.h"
 #include "qapi/error.h"
 #include "block/block-io.h"
 #include "block/block_int.h"
 #include "block/qcow2-zoned.h"
+#include "block/qcow2-zoned-extent.h"
 #include "block/zone-errors.h"
 #include "block/zone-fault.h"
 #include "block/zone-rules.h"
@@ -78,6 +80,12 @@ typedef struct ZoneRead {
     QLIST_ENTRY(ZoneRead) next;
 } ZoneRead;
 
+/* A write to the disk, accepted */
+typedef struct ZonedWrite {
+    ZoneWrite *w;
+    ZoneExtent *extent;         /* NULL: nothing is mapped ahead for it */
+} ZonedWrite;
+
 /* A new value for a table entry */
 typedef struct EntryChange {
     uint32_t zone;
@@ -98,6 +106,7 @@ struct Qcow2Zoned {
     QTAILQ_HEAD(, ZoneWaiter) waiters;
     QLIST_HEAD(, ZoneRead) reads;
     CoQueue progress;           /* a write, read, hole or operation ended */
+    Qcow2ZonedExtents *extents; /* mapped ahead of the write pointers */
     /*
      * Blocks of the table in which a zone may have more data than its entry
      * says, or a hole
@@ -144,6 +153,8 @@ Qcow2Zoned *qcow2_zoned_new(BlockDriverState *bs, const Qcow2ZonedHeader *h,
     QTAILQ_INIT(&z->waiters);
     QLIST_INIT(&z->reads);
     qemu_co_queue_init(&z->progress);
+    z->extents = qcow2_zoned_extents_new(&z->lock);
+    qcow2_zoned_extents_set_size(z->extents, QCOW2_ZONED_EXTENT_DEFAULT);
 
     z->dirty = bitmap_new(z->nr_blocks);
     z->unsure = bitmap_new(z->nr_blocks);
@@ -186,11 +197,33 @@ void qcow2_zoned_free(Qcow2Zoned *z)
     }
     assert(QTAILQ_EMPTY(&z->waiters) && QLIST_EMPTY(&z->reads));
     zone_rules_free(z->rules);
+    qcow2_zoned_extents_free(z->extents);
     qemu_vfree(z->table);
     g_free(z->dirty);
     g_free(z->unsure);
     qemu_mutex_destroy(&z->lock);
     g_free(z);
+}
+
+bool qcow2_zoned_check_extent_size(uint64_t bytes, Error **errp)
+{
+    if (bytes && (!is_power_of_2(bytes) || bytes < BDRV_SECTOR_SIZE ||
+                  bytes > QCOW2_ZONED_EXTENT_MAX)) {
+        error_setg(errp, "zone-extent-size %" PRIu64 " must be 0 or a power "
+                   "of two from %llu to %" PRIu64, bytes, BDRV_SECTOR_SIZE,
+                   (uint64_t)QCOW2_ZONED_EXTENT_MAX);
+        return false;
+    }
+    return true;
+}
+
+void qcow2_zoned_set_extent_size(BlockDriverState *bs, uint64_t bytes)
+{
+    Qcow2Zoned *z = zoned_state(bs);
+
+    if (z) {
+        qcow2_zoned_extents_set_size(z->extents, bytes);
+    }
 }
 
 const Qcow2ZonedHeader *qcow2_zoned_header(const Qcow2Zoned *z)
@@ -319,25 +352,41 @@ static int host_error(int ret)
     return ret < 0 && block_zone_strerror(ret) ? -EIO : ret;
 }
 
-/* End @w, accepted or claimed as a hole (@hole), as done or failed (@ok). */
-static void coroutine_fn end_write(Qcow2Zoned *z, ZoneWrite *w, bool ok,
-                                   bool hole)
+/* The zone of a write or hole in it has changed.  z->lock is held. */
+static void coroutine_fn zone_changed(Qcow2Zoned *z, uint32_t zone)
 {
-    uint32_t zone = zone_rules_index(z->rules, w->start);
-
-    QEMU_LOCK_GUARD(&z->lock);
-    if (hole) {
-        zone_hole_end(z->rules, w, ok);
-    } else {
-        zone_write_end(z->rules, w, ok);
-    }
-    /* A failure may leave a hole, which a flush has to look at, too. */
+    /* Also a failure: it may leave a hole, which a flush has to look at. */
     mark_dirty(z, zone);
     qemu_co_queue_restart_all(&z->progress);
 }
 
+static void coroutine_fn end_write(Qcow2Zoned *z, ZonedWrite *zw, bool ok)
+{
+    uint32_t zone = zone_rules_index(z->rules, zw->w->start);
+
+    QEMU_LOCK_GUARD(&z->lock);
+    if (zw->extent) {
+        qcow2_zoned_extent_put(z->extents, zw->extent);
+    }
+    zone_write_end(z->rules, zw->w, ok);
+    zone_changed(z, zone);
+}
+
+/* A write was accepted: where does it stand in its zone?  z->lock is held. */
+static void accepted(Qcow2Zoned *z, ZonedWrite *zw)
+{
+    uint32_t zone = zone_rules_index(z->rules, zw->w->start);
+    ZoneInfo info;
+
+    zone_rules_get(z->rules, zone, &info);
+    /* Not where it fills a hole, with data above. */
+    zw->extent = !info.conventional &&
+                 info.wp == zw->w->start + zw->w->bytes ?
+                 qcow2_zoned_extent_get(z->extents, zone) : NULL;
+}
+
 static int coroutine_fn accept_write(Qcow2Zoned *z, uint64_t offset,
-                                     uint64_t bytes, ZoneWrite **w)
+                                     uint64_t bytes, ZonedWrite *zw)
 {
     uint32_t zone = MAX(zone_rules_index(z->rules, offset),
                         z->hdr.nr_conventional);
@@ -349,24 +398,52 @@ static int coroutine_fn accept_write(Qcow2Zoned *z, uint64_t offset,
             /* The rules decide by the first sequential zone touched. */
             wait_for_zone(z, zone);
         }
-        ret = zone_write_begin(z->rules, offset, bytes, w);
+        ret = zone_write_begin(z->rules, offset, bytes, &zw->w);
         if (ret != -EAGAIN) {
-            return ret;
+            break;
         }
         /* A flush is writing zeros over the hole that this is to fill. */
         qemu_co_queue_wait(&z->progress, &z->lock);
     }
+    if (ret >= 0) {
+        accepted(z, zw);
+    }
+    return ret;
 }
 
 static int coroutine_fn accept_append(Qcow2Zoned *z, uint64_t offset,
-                                      uint64_t bytes, ZoneWrite **w)
+                                      uint64_t bytes, ZonedWrite *zw)
 {
+    int ret;
+
     if (offset >= z->disk_size) {
         return -BLK_ZONE_ERR_INVALID_APPEND;
     }
     QEMU_LOCK_GUARD(&z->lock);
     wait_for_zone(z, zone_rules_index(z->rules, offset));
-    return zone_append_begin(z->rules, offset, bytes, w);
+    ret = zone_append_begin(z->rules, offset, bytes, &zw->w);
+    if (ret >= 0) {
+        accepted(z, zw);
+    }
+    return ret;
+}
+
+/* The data of an accepted write */
+static int coroutine_fn GRAPH_RDLOCK
+write_data(BlockDriverState *bs, Qcow2Zoned *z, ZonedWrite *zw,
+           QEMUIOVector *qiov, size_t qiov_offset, BdrvRequestFlags flags)
+{
+    uint64_t start = zw->w->start;
+    uint64_t bytes = zw->w->bytes;
+
+    if (zw->extent) {
+        uint32_t zone = zone_rules_index(z->rules, start);
+
+        qcow2_zoned_extent_map(bs, z->extents, zw->extent, start,
+                               start + bytes,
+                               zone_rules_capacity_end(z->rules, zone));
+    }
+    return qcow2_co_pwritev_part(bs, start, bytes, qiov, qiov_offset, flags);
 }
 
 /* Write zeros through a buffer, where the range does not read as zeros yet. */
@@ -447,6 +524,19 @@ zeroize(BlockDriverState *bs, uint64_t offset, uint64_t bytes,
     return ret == -ENOTSUP ? -EIO : ret;
 }
 
+/* Fill a hole that was claimed with zone_hole_begin(). */
+static int coroutine_fn GRAPH_RDLOCK
+fill_hole(BlockDriverState *bs, Qcow2Zoned *z, ZoneWrite *hole)
+{
+    uint32_t zone = zone_rules_index(z->rules, hole->start);
+    int ret = zeroize(bs, hole->start, hole->bytes, 0);
+
+    QEMU_LOCK_GUARD(&z->lock);
+    zone_hole_end(z->rules, hole, ret >= 0);
+    zone_changed(z, zone);
+    return ret;
+}
+
 int coroutine_fn
 qcow2_zoned_co_preadv_part(BlockDriverState *bs, int64_t offset, int64_t bytes,
                            QEMUIOVector *qiov, size_t qiov_offset,
@@ -510,7 +600,7 @@ qcow2_zoned_co_pwritev_part(BlockDriverState *bs, int64_t offset,
                             size_t qiov_offset, BdrvRequestFlags flags)
 {
     Qcow2Zoned *z = zoned_state(bs);
-    ZoneWrite *w;
+    ZonedWrite zw;
     int ret;
 
     if (!z || !bytes) {
@@ -518,12 +608,12 @@ qcow2_zoned_co_pwritev_part(BlockDriverState *bs, int64_t offset,
                                      flags);
     }
 
-    ret = accept_write(z, offset, bytes, &w);
+    ret = accept_write(z, offset, bytes, &zw);
     if (ret < 0) {
         return ret;
     }
-    ret = qcow2_co_pwritev_part(bs, offset, bytes, qiov, qiov_offset, flags);
-    end_write(z, w, ret >= 0, false);
+    ret = write_data(bs, z, &zw, qiov, qiov_offset, flags);
+    end_write(z, &zw, ret >= 0);
     return host_error(ret);
 }
 
@@ -532,7 +622,7 @@ qcow2_zoned_co_pwrite_zeroes(BlockDriverState *bs, int64_t offset,
                              int64_t bytes, BdrvRequestFlags flags)
 {
     Qcow2Zoned *z = zoned_state(bs);
-    ZoneWrite *w;
+    ZonedWrite zw;
     int ret;
 
     if (!z) {
@@ -542,12 +632,15 @@ qcow2_zoned_co_pwrite_zeroes(BlockDriverState *bs, int64_t offset,
         return 0;
     }
 
-    ret = accept_write(z, offset, bytes, &w);
+    ret = accept_write(z, offset, bytes, &zw);
     if (ret < 0) {
         return ret;
     }
+    if (zw.extent) {
+        qcow2_zoned_extent_pass(z->extents, zw.extent, offset + bytes);
+    }
     ret = zeroize(bs, offset, bytes, flags);
-    end_write(z, w, ret >= 0, false);
+    end_write(z, &zw, ret >= 0);
     return host_error(ret);
 }
 
@@ -556,20 +649,20 @@ qcow2_zoned_co_zone_append(BlockDriverState *bs, int64_t *offset,
                            QEMUIOVector *qiov, BdrvRequestFlags flags)
 {
     Qcow2Zoned *z = zoned_state(bs);
+    ZonedWrite zw;
     int64_t start;
-    ZoneWrite *w;
     int ret;
 
     if (!z) {
         return -ENOTSUP;
     }
-    ret = accept_append(z, *offset, qiov->size, &w);
+    ret = accept_append(z, *offset, qiov->size, &zw);
     if (ret < 0) {
         return ret;
     }
-    start = w->start;
-    ret = qcow2_co_pwritev_part(bs, start, qiov->size, qiov, 0, flags);
-    end_write(z, w, ret >= 0, false);
+    start = zw.w->start;
+    ret = write_data(bs, z, &zw, qiov, 0, flags);
+    end_write(z, &zw, ret >= 0);
     if (ret >= 0) {
         *offset = start;
     }
@@ -731,8 +824,7 @@ complete_prefix(BlockDriverState *bs, Qcow2Zoned *z, uint32_t zone,
         }
         if (hole) {
             qemu_mutex_unlock(&z->lock);
-            ret = zeroize(bs, hole->start, hole->bytes, 0);
-            end_write(z, hole, ret >= 0, true);
+            ret = fill_hole(bs, z, hole);
             qemu_mutex_lock(&z->lock);
             if (ret < 0) {
                 return ret;
@@ -958,8 +1050,7 @@ finish_data(BlockDriverState *bs, Qcow2Zoned *z, const ZoneOp *op)
             if (!hole) {
                 break;
             }
-            ret = zeroize(bs, hole->start, hole->bytes, 0);
-            end_write(z, hole, ret >= 0, true);
+            ret = fill_hole(bs, z, hole);
             if (ret < 0) {
                 return ret;
             }
@@ -1053,6 +1144,9 @@ run_op(BlockDriverState *bs, Qcow2Zoned *z, ZoneOp *op)
      * new entries with the old generation.
      */
     WITH_QEMU_LOCK_GUARD(&z->lock) {
+        for (i = 0; i < op->nr; i++) {
+            qcow2_zoned_extent_forget(z->extents, op->zones[i]);
+        }
         zone_op_end(z->rules, op, ret >= 0);
         wake_waiters(z);
         qemu_co_queue_restart_all(&z->progress);

@@ -74,6 +74,15 @@ bool qcow2_zoned_check_create(const BlockdevCreateOptionsQcow2 *opts,
                               Qcow2ZonedHeader *h, Error **errp);
 
 /*
+ * How many bytes of a new image with the options @opts of -o the write-pointer
+ * table takes, whole clusters; 0 without zones.  Checks the options like
+ * qcow2_zoned_check_create().
+ */
+bool qcow2_zoned_measure(QemuOpts *opts, uint64_t disk_size,
+                         uint64_t cluster_size, uint64_t *bytes,
+                         Error **errp);
+
+/*
  * Make the new image @bs, which has got its final size, a zoned one: write the
  * table, then the header, and flush both.  Does nothing if h->zoned is 0.
  */

@@ -12,6 +12,7 @@
 #ifndef BLOCK_QCOW2_ZONED_H
 #define BLOCK_QCOW2_ZONED_H
 
+#include "qemu/units.h"
 #include "block/block_int.h"
 #include "block/qcow2-zone-table.h"
 
@@ -27,6 +28,18 @@ Qcow2Zoned *qcow2_zoned_new(BlockDriverState *bs, const Qcow2ZonedHeader *h,
                             uint64_t *table, Error **errp);
 void qcow2_zoned_free(Qcow2Zoned *z);
 const Qcow2ZonedHeader *qcow2_zoned_header(const Qcow2Zoned *z);
+
+/* How much is mapped at once ahead of a write pointer, bytes */
+#define QCOW2_ZONED_EXTENT_DEFAULT  (1 * MiB)
+#define QCOW2_ZONED_EXTENT_MAX      (1 * GiB)
+
+/*
+ * The option zone-extent-size: 0, nothing is mapped ahead, or a power of two
+ * from 512 to QCOW2_ZONED_EXTENT_MAX.  It is set with nothing in flight, and
+ * does nothing for an image without zones.
+ */
+bool qcow2_zoned_check_extent_size(uint64_t bytes, Error **errp);
+void qcow2_zoned_set_extent_size(BlockDriverState *bs, uint64_t bytes);
 
 void qcow2_zoned_refresh_limits(BlockDriverState *bs);
 

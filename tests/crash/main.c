@@ -566,6 +566,9 @@ static bool planted_item(Batch *batch, unsigned item, Report *r)
         char *why = NULL;
 
         config_defaults(&c);
+        if (p->extents) {
+            config_extents(&c);
+        }
         c.conv = 1;
         c.depth = p->inject ? 0 : 6;
         w = workload_generate(&c, opt.seed * 7919 + item, 0);

@@ -18,6 +18,14 @@ static const char twice_flushed[] =
     "r1@0.0 f0@0.0 f0@0.0 w1@0.4 f0@0.0 f0@0.0 r2@0.0 f0@0.0 f0@0.0 "
     "w2@0.7 f0@0.0 f0@0.0 F1@0.0 f0@0.0 f0@0.0";
 
+/*
+ * In its second life, a zone's first extent is new, and the rest is as it was:
+ * while the first write maps, the second waits with the next extent.
+ */
+static const char over_zeros[] =
+    "z1@0.16 w1@0.48 b0@0.0 r1@0.0 b0@0.0 w1@0.12 w1@0.12 z1@0.40 b0@0.0 "
+    "l1@0.64 f0@0.0";
+
 const PlantedFault planted_faults[] = {
     { "raise-before-data", "a flush raises entries before data is durable" },
     { "table-before-maps", "entries go before what maps their data" },
@@ -41,6 +49,10 @@ const PlantedFault planted_faults[] = {
       .ops = twice_flushed, .inject = true },
     { "unsure-forgotten", "what a failed reset wrote is not taken back",
       .ops = twice_flushed, .inject = true },
+    { "unreserved", "clusters are mapped ahead beyond the end of the file" },
+    { "past-capacity", "clusters are mapped ahead past a zone's capacity" },
+    { "map-over-zeros", "a write that is late maps clusters over zeros",
+      .ops = over_zeros, .extents = true },
     { NULL }
 };
 

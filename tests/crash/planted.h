@@ -16,6 +16,7 @@ typedef struct PlantedFault {
     bool inject;
     bool unmap;
     unsigned pass;
+    bool extents;               /* zones of several extents */
 } PlantedFault;
 
 /* Empty in the program that holds the driver as it is shipped */

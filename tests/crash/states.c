@@ -5,7 +5,9 @@
  * A write is certain to be on the disk once a flush that was submitted after
  * its completion has completed.  Between two completed flushes the disk holds
  * what was certain at the first, and any of the other writes submitted before
- * the second: that set is the epoch.  Files are padded to their final length.
+ * the second: that set is the epoch.  Where a write is missing that later ones
+ * are there without, files are padded to their final length: nobody promises
+ * anything of the length then.
  *
  * One file may be left by a crash at many times: from when the last of its
  * writes was submitted, until a flush makes one certain that it lacks.  The
@@ -98,9 +100,21 @@ static bool states_fit(const Config *c, const Look *l, char **why)
     return true;
 }
 
+/* Clusters that the disk can need: none above the capacity of a zone */
+static uint64_t useful_clusters(const Config *c)
+{
+    g_autofree OracleZone *z = config_zones(c);
+    uint64_t nr = 0;
+
+    for (unsigned i = 0; i < config_nr_zones(c); i++) {
+        nr += DIV_ROUND_UP(z[i].capacity, c->cluster);
+    }
+    return nr;
+}
+
 /* qemu-img check, without what it prints */
-static bool check_image(BlockBackend *blk, BdrvCheckMode fix, int *leaks,
-                        char **why)
+static bool check_image(BlockBackend *blk, const Config *c, BdrvCheckMode fix,
+                        int *leaks, char **why)
 {
     static int null = -1;
     int keep = dup(STDERR_FILENO);
@@ -119,6 +133,11 @@ static bool check_image(BlockBackend *blk, BdrvCheckMode fix, int *leaks,
     if (ret < 0 || res.corruptions || res.check_errors) {
         say(why, "check finds %d corruptions and %d errors (%s)",
             res.corruptions, res.check_errors, strerror(ret < 0 ? -ret : 0));
+        return false;
+    }
+    if (res.bfi.allocated_clusters > useful_clusters(c)) {
+        say(why, "%" PRIu64 " clusters are mapped, the disk has use for %"
+            PRIu64, res.bfi.allocated_clusters, useful_clusters(c));
         return false;
     }
     *leaks = res.leaks;
@@ -229,7 +248,7 @@ static bool judge_state(const Config *c, MemImg *img, Oracle *o, int from,
         error_free(err);
         return false;
     }
-    if (!check_image(blk, 0, &leaks, why) || !look(blk, c, &first, why) ||
+    if (!check_image(blk, c, 0, &leaks, why) || !look(blk, c, &first, why) ||
         !states_fit(c, &first, why)) {
         goto out;
     }
@@ -250,8 +269,8 @@ static bool judge_state(const Config *c, MemImg *img, Oracle *o, int from,
     if (leaks && repair) {
         int after = 0;
 
-        ok = check_image(blk, BDRV_FIX_LEAKS, &after, why) &&
-             check_image(blk, 0, &after, why);
+        ok = check_image(blk, c, BDRV_FIX_LEAKS, &after, why) &&
+             check_image(blk, c, 0, &after, why);
         if (ok && after) {
             say(why, "check repairs leaks, and %d remain", after);
             ok = false;
@@ -277,7 +296,7 @@ static bool judge_state(const Config *c, MemImg *img, Oracle *o, int from,
     ok = look(blk, c, &second, why) && states_fit(c, &second, why) &&
          same_look(c, &first, &second, "after one more write and a clean "
                    "close", why) &&
-         check_image(blk, 0, &leaks, why);
+         check_image(blk, c, 0, &leaks, why);
 out:
     blk_unref(blk);
     look_free(&first);
@@ -313,8 +332,12 @@ static int entry_order(gconstpointer a, gconstpointer b)
            x->submit < y->submit ? -1 : 1;
 }
 
-/* @set: a byte for each of the epoch's entries; @torn: one of them, or -1 */
-static bool judge_set(Judge *j, const uint8_t *set, int torn,
+/*
+ * @set: a byte for each of the epoch's entries; @torn: one of them, or -1.
+ * @ordered: those are all that were completed up to some time, and the file
+ * has the length that it had then.
+ */
+static bool judge_set(Judge *j, const uint8_t *set, int torn, bool ordered,
                       uint64_t *counter)
 {
     unsigned n = j->open->len;
@@ -339,7 +362,9 @@ static bool judge_set(Judge *j, const uint8_t *set, int torn,
         }
     }
     img = memimg_clone(j->certain);
-    memimg_resize(img, MAX(j->size, memimg_size(img)));
+    if (!ordered) {
+        memimg_resize(img, MAX(j->size, memimg_size(img)));
+    }
     for (unsigned i = 0; i < n; i++) {
         const LogEntry *e = j->open->pdata[i];
 
@@ -354,7 +379,7 @@ static bool judge_set(Judge *j, const uint8_t *set, int torn,
             logentry_apply(e, img);
         }
     }
-    if (memimg_size(img) < j->size) {
+    if (!ordered && memimg_size(img) < j->size) {
         memimg_resize(img, j->size);
     }
     j->t->states++;
@@ -407,11 +432,11 @@ static bool judge_epoch(Judge *j)
 
         set[i] = e->done < j->end;
     }
-    if (!judge_set(j, set, -1, &j->t->at_flush)) {
+    if (!judge_set(j, set, -1, true, &j->t->at_flush)) {
         return false;
     }
     memset(set, 0, n + 1);
-    if (!judge_set(j, set, -1, &j->t->at_flush)) {
+    if (!judge_set(j, set, -1, true, &j->t->at_flush)) {
         return false;
     }
     if (j->lim->only_cuts) {
@@ -420,7 +445,7 @@ static bool judge_epoch(Judge *j)
     /* Every prefix, by completion */
     for (unsigned i = 0; i < n && j->left; i++) {
         set[i] = 1;
-        if (!judge_set(j, set, -1, &j->t->prefix)) {
+        if (!judge_set(j, set, -1, true, &j->t->prefix)) {
             return false;
         }
     }
@@ -429,7 +454,7 @@ static bool judge_epoch(Judge *j)
             for (unsigned i = 0; i < n; i++) {
                 set[i] = m >> i & 1;
             }
-            if (!judge_set(j, set, -1, &j->t->subset)) {
+            if (!judge_set(j, set, -1, false, &j->t->subset)) {
                 return false;
             }
         }
@@ -447,7 +472,7 @@ static bool judge_epoch(Judge *j)
                      how == 1 ? i != one :
                      how == 2 ? rnd(&j->rnd, 2) : rnd(&j->rnd, 4) > 0;
         }
-        if (!judge_set(j, set, -1, &j->t->subset)) {
+        if (!judge_set(j, set, -1, false, &j->t->subset)) {
             return false;
         }
     }
@@ -465,7 +490,7 @@ static bool judge_epoch(Judge *j)
             set[i] = (int)i == one || ((int)i < one && rnd(&j->rnd, 4)) ||
                      rnd(&j->rnd, 4) == 0;
         }
-        if (!judge_set(j, set, one, &j->t->torn)) {
+        if (!judge_set(j, set, one, false, &j->t->torn)) {
             return false;
         }
     }

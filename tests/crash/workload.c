@@ -39,6 +39,7 @@ static const struct {
     { "pass", offsetof(Config, pass) },
     { "depth", offsetof(Config, depth) },
     { "plain", offsetof(Config, plain) },
+    { "ext", offsetof(Config, ext) },
 };
 
 static uint32_t *config_field(const Config *c, unsigned i)
@@ -82,6 +83,7 @@ const char *const axis_name[] = {
     "base", "capacity", "short last zone", "conventional", "limit 1",
     "limit 2", "cluster 4K", "cluster 2M", "extended L2", "encryption",
     "discard=unmap", "writethrough", "second pass", "many zones", "one by one",
+    "extents",
 };
 const unsigned nr_axes = ARRAY_SIZE(axis_name);
 
@@ -93,6 +95,15 @@ static void config_set_cluster(Config *c, uint32_t cluster, uint32_t zones)
     c->zsize = cluster * ratio;
     c->zcap = c->zsize;
     c->size = zones * c->zsize;
+}
+
+void config_extents(Config *c)
+{
+    c->cluster = 4 * KiB;
+    c->zsize = 8 * c->cluster;
+    c->zcap = c->zsize;
+    c->size = 4 * c->zsize;
+    c->ext = 2 * c->cluster;
 }
 
 static void config_vary(Config *c, unsigned axis, Rnd *r)
@@ -157,8 +168,14 @@ void config_pick(Config *c, uint64_t seed, unsigned i, unsigned *axis)
         config_set_cluster(c, 4 * KiB, 4);
         c->size = (rnd(&r, 2) ? 80 : 600) * c->zsize;
         break;
+    case 15:
+        config_extents(c);
+        c->ext = SECTOR << rnd(&r, 7);
+        break;
     default:
-        if (second == 6) {
+        if (second == 15) {
+            config_extents(c);
+        } else if (second == 6) {
             config_set_cluster(c, 4 * KiB, 6);
         } else if (rnd(&r, 3) == 0) {
             c->size = (2 + rnd(&r, 4)) * c->zsize;
@@ -259,6 +276,11 @@ BlockBackend *image_open(const Config *c, unsigned slot, bool writable,
     }
     if (c->unmap) {
         qdict_put_str(opts, "discard", "unmap");
+    }
+    if (c->ext) {
+        g_autofree char *ext = g_strdup_printf("%u", c->ext);
+
+        qdict_put_str(opts, "zone-extent-size", ext);
     }
     bs = bdrv_open(NULL, NULL, opts, writable ? BDRV_O_RDWR : 0, errp);
     if (!bs) {

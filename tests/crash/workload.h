@@ -26,6 +26,7 @@ typedef struct Config {
     uint32_t pass;              /* times the zones were filled and reset */
     uint32_t depth;             /* requests in flight; 0: one by one */
     uint32_t plain;             /* no zones: one conventional zone */
+    uint32_t ext;               /* mapped ahead at once; 0: as by default */
 } Config;
 
 /*
@@ -61,6 +62,8 @@ typedef struct Workload {
 } Workload;
 
 void config_defaults(Config *c);
+/* Zones of several extents, of several clusters each */
+void config_extents(Config *c);
 unsigned config_nr_zones(const Config *c);
 OracleZone *config_zones(const Config *c);
 /* A kind of image for workload @i; @axis (of axis_name) gets the one varied. */
