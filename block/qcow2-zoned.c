@@ -16,7 +16,8 @@
  * is durable, and when").
  *
  * Locks, outermost first:
- *   op_lock     one zone operation at a time
+ *   op_lock     the zone operation that is next to begin (open and close of
+ *               given zones begin at once)
  *   table_lock  from the first write of changed table blocks until the rules
  *               and z->table agree with what is on disk.  Whoever writes a
  *               block also writes its neighbours' entries, so two writers
@@ -178,14 +179,7 @@ Qcow2Zoned *qcow2_zoned_new(BlockDriverState *bs, const Qcow2ZonedHeader *h,
     memcpy(z->table, entries, size);
 
     for (i = h->nr_conventional; i < h->nr_zones; i++) {
-        uint64_t wp;
-
-        if (!qcow2_zoned_entry_decode(h, z->disk_size, i, z->table[i], &wp,
-                                      errp)) {
-            qcow2_zoned_free(z);
-            return NULL;
-        }
-        zone_rules_load(z->rules, i, wp);
+        zone_rules_load(z->rules, i, qcow2_zoned_entry_wp(z->table[i]));
     }
     return z;
 }
@@ -323,12 +317,8 @@ static void mark_dirty(Qcow2Zoned *z, uint32_t zone)
 /* Write pointer of sequential zone @i on disk, bytes; z->lock or table_lock */
 static uint64_t entry_wp(Qcow2Zoned *z, uint32_t i)
 {
-    uint64_t wp = 0;
-
     /* It was valid when it was loaded, and only valid ones are written. */
-    qcow2_zoned_entry_decode(&z->hdr, z->disk_size, i, z->table[i], &wp,
-                             &error_abort);
-    return wp;
+    return qcow2_zoned_entry_wp(z->table[i]);
 }
 
 static uint32_t first_zone_of(Qcow2Zoned *z, uint32_t block)
@@ -966,6 +956,25 @@ int coroutine_fn qcow2_zoned_co_flush_to_os(BlockDriverState *bs)
     return 0;
 }
 
+/* The entry that zone @i should have, with nothing in flight */
+static uint64_t current_entry(Qcow2Zoned *z, uint32_t i)
+{
+    return qcow2_zoned_entry_encode(&z->hdr, i,
+                                    zone_rules_complete(z->rules, i));
+}
+
+static bool block_differs(Qcow2Zoned *z, uint32_t block)
+{
+    uint32_t i;
+
+    for (i = first_zone_of(z, block); i < end_zone_of(z, block); i++) {
+        if (current_entry(z, i) != z->table[i]) {
+            return true;
+        }
+    }
+    return false;
+}
+
 int coroutine_mixed_fn qcow2_zoned_sync(BlockDriverState *bs)
 {
     Qcow2Zoned *z = zoned_state(bs);
@@ -976,7 +985,17 @@ int coroutine_mixed_fn qcow2_zoned_sync(BlockDriverState *bs)
         return 0;
     }
 
-    /* Nothing is in flight, so that no lock is needed. */
+    /*
+     * Nothing is in flight, so that no lock is needed.  Most often a flush has
+     * just written what is marked dirty.
+     */
+    for (block = find_first_bit(z->dirty, z->nr_blocks);
+         block < z->nr_blocks;
+         block = find_next_bit(z->dirty, z->nr_blocks, block + 1)) {
+        if (!block_differs(z, block)) {
+            clear_bit(block, z->dirty);
+        }
+    }
     if (bitmap_empty(z->dirty, z->nr_blocks) &&
         bitmap_empty(z->unsure, z->nr_blocks)) {
         return 0;
@@ -992,8 +1011,7 @@ int coroutine_mixed_fn qcow2_zoned_sync(BlockDriverState *bs)
             continue;
         }
         for (i = first_zone_of(z, block); i < end_zone_of(z, block); i++) {
-            z->table[i] = qcow2_zoned_entry_encode(
-                &z->hdr, i, zone_rules_complete(z->rules, i));
+            z->table[i] = current_entry(z, i);
         }
         set_bit(block, z->unsure);
         ret = bdrv_pwrite(bs->file, z->hdr.table_offset + at,
@@ -1177,7 +1195,11 @@ settle_full_zones(BlockDriverState *bs, Qcow2Zoned *z, uint64_t offset,
             }
             full = true;
             if (entry_wp(z, i) < zone_rules_capacity_end(z->rules, i)) {
-                while (zone_rules_in_flight(z->rules, i)) {
+                uint32_t generation = zone_rules_generation(z->rules, i);
+
+                /* A reset that comes in between takes its place. */
+                while (zone_rules_in_flight(z->rules, i) &&
+                       zone_rules_generation(z->rules, i) == generation) {
                     qemu_co_queue_wait(&z->progress, &z->lock);
                 }
                 written = false;
@@ -1194,11 +1216,56 @@ settle_full_zones(BlockDriverState *bs, Qcow2Zoned *z, uint64_t offset,
     return ret < 0 ? ret : bdrv_co_flush(bs->file->bs);
 }
 
+/*
+ * Is an operation pending in a zone that one on [@offset, @offset + @len), or
+ * on all zones (@all), would act on?  z->lock is held.
+ */
+static bool range_pending(Qcow2Zoned *z, bool all, int64_t offset, int64_t len)
+{
+    uint32_t i;
+
+    if (!zone_rules_nr_pending(z->rules)) {
+        return false;
+    }
+    if (all) {
+        return true;
+    }
+    if (offset < 0 || len <= 0 || len > z->disk_size ||
+        offset > z->disk_size - len) {
+        /* The rules refuse it. */
+        return false;
+    }
+    for (i = zone_rules_index(z->rules, offset);
+         i <= zone_rules_index(z->rules, offset + len - 1); i++) {
+        if (zone_rules_op_pending(z->rules, i)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Let the rules begin an operation once its zones have no other one. */
+static int coroutine_fn
+begin_op(Qcow2Zoned *z, BlockZoneOp op, int64_t offset, int64_t len,
+         BdrvZoneFlags flags, ZoneOp **zop)
+{
+    bool all = (flags & BDRV_ZONE_ALL) ||
+               (offset == 0 && len == z->disk_size);
+
+    QEMU_LOCK_GUARD(&z->lock);
+    while (range_pending(z, all, offset, len)) {
+        qemu_co_queue_wait(&z->progress, &z->lock);
+    }
+    return zone_op_begin(z->rules, (ZoneOpType)op, flags, offset, len, zop);
+}
+
 int coroutine_fn
 qcow2_zoned_co_zone_mgmt(BlockDriverState *bs, BlockZoneOp op, int64_t offset,
                          int64_t len, BdrvZoneFlags flags)
 {
     Qcow2Zoned *z = zoned_state(bs);
+    bool quick = (op == BLK_ZO_OPEN || op == BLK_ZO_CLOSE) &&
+                 !(flags & BDRV_ZONE_ALL);
     ZoneOp *zop = NULL;
     uint32_t nr;
     int ret;
@@ -1207,10 +1274,12 @@ qcow2_zoned_co_zone_mgmt(BlockDriverState *bs, BlockZoneOp op, int64_t offset,
         return -ENOTSUP;
     }
 
-    QEMU_LOCK_GUARD(&z->op_lock);
-    WITH_QEMU_LOCK_GUARD(&z->lock) {
-        ret = zone_op_begin(z->rules, (ZoneOpType)op, flags, offset, len,
-                            &zop);
+    if (quick) {
+        ret = begin_op(z, op, offset, len, flags, &zop);
+    } else {
+        /* In the order of arrival, or one on all zones might never begin. */
+        QEMU_LOCK_GUARD(&z->op_lock);
+        ret = begin_op(z, op, offset, len, flags, &zop);
     }
     nr = zop ? zop->nr : 0;
     if (ret >= 0 && zop) {

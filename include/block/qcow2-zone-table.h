@@ -9,6 +9,8 @@
 #ifndef BLOCK_QCOW2_ZONE_TABLE_H
 #define BLOCK_QCOW2_ZONE_TABLE_H
 
+#include "qemu/bswap.h"
+
 #define QCOW2_EXT_MAGIC_ZONED        0x007a6264u
 #define QCOW2_ZONED_EXT_SIZE         44
 #define QCOW2_ZONED_MAX_ZONES        (1u << 20)
@@ -64,6 +66,11 @@ uint64_t qcow2_zoned_entry_encode(const Qcow2ZonedHeader *h, uint32_t i,
 bool qcow2_zoned_entry_decode(const Qcow2ZonedHeader *h, uint64_t disk_size,
                               uint32_t i, uint64_t entry_be, uint64_t *wp,
                               Error **errp);
+/* Value of the write pointer of an entry that is known to be good. */
+static inline uint64_t qcow2_zoned_entry_wp(uint64_t entry_be)
+{
+    return be64_to_cpu(entry_be) & INT64_MAX;
+}
 /*
  * What a bad entry can still be taken for: a write pointer *@wp below which
  * all data lies that was below the one that was meant.  False if the entry
