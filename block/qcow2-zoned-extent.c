@@ -81,10 +81,12 @@ void qcow2_zoned_extents_set_size(Qcow2ZonedExtents *x, uint64_t bytes)
     x->size = bytes;
 }
 
-ZoneExtent *qcow2_zoned_extent_get(Qcow2ZonedExtents *x, uint32_t zone)
+ZoneExtent *qcow2_zoned_extent_get(Qcow2ZonedExtents *x, uint32_t zone,
+                                   uint64_t end, bool *beyond)
 {
     ZoneExtent *e;
 
+    *beyond = false;
     if (!x->size) {
         return NULL;
     }
@@ -99,6 +101,7 @@ ZoneExtent *qcow2_zoned_extent_get(Qcow2ZonedExtents *x, uint32_t zone)
         x->nr_idle--;
     }
     e->users++;
+    *beyond = end > e->mapped;
     return e;
 }
 
@@ -241,7 +244,7 @@ void coroutine_fn qcow2_zoned_extent_pass(Qcow2ZonedExtents *x, ZoneExtent *e,
         return;
     }
     QEMU_LOCK_GUARD(x->lock);
-    while (e->busy) {
+    while (end > e->mapped && e->busy) {
         qemu_co_queue_wait(&e->queue, x->lock);
     }
     e->mapped = MAX(e->mapped, end);

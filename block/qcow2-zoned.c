@@ -85,6 +85,7 @@ typedef struct ZoneRead {
 typedef struct ZonedWrite {
     ZoneWrite *w;
     ZoneExtent *extent;         /* NULL: nothing is mapped ahead for it */
+    bool beyond;                /* it ends above what was mapped */
 } ZonedWrite;
 
 /* A new value for a table entry */
@@ -366,13 +367,16 @@ static void coroutine_fn end_write(Qcow2Zoned *z, ZonedWrite *zw, bool ok)
 static void accepted(Qcow2Zoned *z, ZonedWrite *zw)
 {
     uint32_t zone = zone_rules_index(z->rules, zw->w->start);
-    ZoneInfo info;
+    uint64_t end = zw->w->start + zw->w->bytes;
 
-    zone_rules_get(z->rules, zone, &info);
+    zw->extent = NULL;
+    zw->beyond = false;
     /* Not where it fills a hole, with data above. */
-    zw->extent = !info.conventional &&
-                 info.wp == zw->w->start + zw->w->bytes ?
-                 qcow2_zoned_extent_get(z->extents, zone) : NULL;
+    if (zone >= z->hdr.nr_conventional &&
+        zone_rules_wp(z->rules, zone) == end) {
+        zw->extent = qcow2_zoned_extent_get(z->extents, zone, end,
+                                            &zw->beyond);
+    }
 }
 
 static int coroutine_fn accept_write(Qcow2Zoned *z, uint64_t offset,
@@ -426,7 +430,7 @@ write_data(BlockDriverState *bs, Qcow2Zoned *z, ZonedWrite *zw,
     uint64_t start = zw->w->start;
     uint64_t bytes = zw->w->bytes;
 
-    if (zw->extent) {
+    if (zw->beyond) {
         uint32_t zone = zone_rules_index(z->rules, start);
 
         qcow2_zoned_extent_map(bs, z->extents, zw->extent, start,
@@ -626,7 +630,7 @@ qcow2_zoned_co_pwrite_zeroes(BlockDriverState *bs, int64_t offset,
     if (ret < 0) {
         return ret;
     }
-    if (zw.extent) {
+    if (zw.beyond) {
         qcow2_zoned_extent_pass(z->extents, zw.extent, offset + bytes);
     }
     ret = zeroize(bs, offset, bytes, flags);

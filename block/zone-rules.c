@@ -354,6 +354,11 @@ bool zone_rules_op_pending(const ZoneRules *zr, uint32_t i)
     return zr->zones[i].pending;
 }
 
+uint64_t zone_rules_wp(const ZoneRules *zr, uint32_t i)
+{
+    return zr->zones[i].wp;
+}
+
 uint32_t zone_rules_nr_pending(const ZoneRules *zr)
 {
     return zr->nr_pending;

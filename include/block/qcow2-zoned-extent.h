@@ -37,11 +37,14 @@ void qcow2_zoned_extents_set_size(Qcow2ZonedExtents *x, uint64_t bytes);
 
 /*
  * A write at the write pointer of @zone, of data or zeros, was accepted just
- * now, so that writes to a zone come here in the order of their places.
- * Returns what it gives to the functions below, and to
- * qcow2_zoned_extent_put() when it ends; NULL if nothing is mapped ahead.
+ * now, so that writes to a zone come here in the order of their places.  It
+ * ends at @end; *@beyond tells whether that is more than was mapped, so that
+ * one of the functions below is to be called.  Returns what is given to them,
+ * and to qcow2_zoned_extent_put() when the write ends; NULL if nothing is
+ * mapped ahead.
  */
-ZoneExtent *qcow2_zoned_extent_get(Qcow2ZonedExtents *x, uint32_t zone);
+ZoneExtent *qcow2_zoned_extent_get(Qcow2ZonedExtents *x, uint32_t zone,
+                                   uint64_t end, bool *beyond);
 void qcow2_zoned_extent_put(Qcow2ZonedExtents *x, ZoneExtent *e);
 
 /*

@@ -118,6 +118,8 @@ uint64_t zone_rules_start(const ZoneRules *zr, uint32_t i);
 uint64_t zone_rules_capacity_end(const ZoneRules *zr, uint32_t i);
 
 void zone_rules_get(const ZoneRules *zr, uint32_t i, ZoneInfo *info);
+/* The wp of zone_rules_get() alone */
+uint64_t zone_rules_wp(const ZoneRules *zr, uint32_t i);
 uint32_t zone_rules_nr_open(const ZoneRules *zr);
 uint32_t zone_rules_nr_active(const ZoneRules *zr);
 
