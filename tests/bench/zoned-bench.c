@@ -18,6 +18,7 @@
 #include "qobject/qdict.h"
 #include "qemu/bswap.h"
 #include "qemu/cutils.h"
+#include "qemu/defer-call.h"
 #include "qemu/error-report.h"
 #include "qemu/main-loop.h"
 #include "qemu/memalign.h"
@@ -332,11 +333,10 @@ typedef struct Load {
 
 typedef struct Request {
     Load *load;
+    bool busy;
     QEMUIOVector qiov;
     int64_t offset;
 } Request;
-
-static void submit(Request *r);
 
 static void request_done(void *opaque, int ret)
 {
@@ -348,7 +348,7 @@ static void request_done(void *opaque, int ret)
             strerror(-ret));
     }
     l->in_flight--;
-    submit(r);
+    r->busy = false;
 }
 
 static uint64_t next_write(Load *l)
@@ -380,11 +380,9 @@ static void submit(Request *r)
 {
     Load *l = r->load;
 
-    if (!l->left) {
-        return;
-    }
     l->left--;
     l->in_flight++;
+    r->busy = true;
     if (l->kind == READ) {
         r->offset = next_read(l);
         blk_aio_preadv(blk, r->offset, &r->qiov, 0, request_done, r);
@@ -397,6 +395,29 @@ static void submit(Request *r)
         blk_aio_zone_append(blk, &r->offset, &r->qiov, 0, request_done, r);
     } else {
         blk_aio_pwritev(blk, r->offset, &r->qiov, 0, request_done, r);
+    }
+}
+
+/*
+ * Not from the completion of another request: that is inside of a coroutine,
+ * which starts others when it yields, and not always in the order in which
+ * they were made.
+ */
+static void run_load(Load *l, Request *requests, unsigned depth)
+{
+    unsigned i;
+
+    while (l->left || l->in_flight) {
+        defer_call_begin();
+        for (i = 0; i < depth && l->left; i++) {
+            if (!requests[i].busy) {
+                submit(&requests[i]);
+            }
+        }
+        defer_call_end();
+        if (l->in_flight) {
+            main_loop_wait(false);
+        }
     }
 }
 
@@ -454,10 +475,7 @@ static void step_load(Step *s, Kind kind)
     if (flush) {
         while (s->ops < count) {
             l.left = 1;
-            submit(&requests[0]);
-            while (l.in_flight) {
-                main_loop_wait(false);
-            }
+            run_load(&l, requests, 1);
             if (blk_flush(blk) < 0) {
                 die("%s: a flush failed", s->text);
             }
@@ -465,12 +483,7 @@ static void step_load(Step *s, Kind kind)
         }
     } else {
         l.left = s->ops = count;
-        for (i = 0; i < depth; i++) {
-            submit(&requests[i]);
-        }
-        while (l.in_flight) {
-            main_loop_wait(false);
-        }
+        run_load(&l, requests, depth);
     }
     end(s);
     s->bytes = count * l.bs;
