@@ -162,8 +162,11 @@ static void zns_write_cb(void *opaque, int ret)
     NvmeRequest *req = w->req;
     NvmeNamespace *ns = req->ns;
 
-    if (w->scattered && zns_write_bounced(w)) {
-        return;
+    if (w->scattered) {
+        if (zns_write_bounced(w)) {
+            return;
+        }
+        ret = -ENOMEM;
     }
 
     if (ret == 0 && w->append) {
@@ -902,6 +905,8 @@ static void zns_keep_one_format(NvmeNamespace *ns)
     id_ns->lbaf[0] = ns->lbaf;
     id_ns->flbas = 0;
     id_ns->nlbaf = 0;
+    id_ns->mc = 0;
+    id_ns->dpc = 0;
     ns->nlbaf = 1;
 
     ns->id_ns_nvm.elbaf[0] = ns->id_ns_nvm.elbaf[i];
