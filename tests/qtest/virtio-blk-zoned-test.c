@@ -682,6 +682,55 @@ static void test_order(void)
     disk_stop(d);
 }
 
+/* A qemu-io command through the device, whose requests need not be drained */
+static void device_io(Disk *d, const char *cmd)
+{
+    g_free(qtest_hmp(d->qts, "qemu-io -d /machine/peripheral/vd/virtio-backend "
+                     "\"%s\"", cmd));
+}
+
+/* What waits in one zone keeps no request from another */
+static void test_zones_apart(void)
+{
+    g_autofree char *path = image_path("disk.qcow2");
+    g_autofree char *cmd = NULL;
+    Io *held, *reset;
+    Disk *d;
+
+    image_new();
+    cmd = g_strdup_printf("-blockdev file,node-name=proto,filename=%s "
+                          "-blockdev blkdebug,node-name=dbg,image=proto "
+                          "-blockdev qcow2,node-name=disk,file=dbg", path);
+    d = disk_start_cmd(cmd, "");
+    disk_setup(d, 1, 0);
+    g_assert_cmpuint(do_write(d, 2 * ZONE, 8), ==, VIRTIO_BLK_S_OK);
+
+    device_io(d, "break write_aio A");
+    held = io_submit(d, VIRTIO_BLK_T_OUT, ZONE, 4096, 0);
+    reset = io_submit(d, VIRTIO_BLK_T_ZONE_RESET, ZONE, 0, 0);
+    device_io(d, "wait_break A");
+
+    g_assert_cmpuint(do_mgmt(d, VIRTIO_BLK_T_ZONE_OPEN, 3 * ZONE), ==,
+                     VIRTIO_BLK_S_OK);
+    g_assert_cmpuint(do_mgmt(d, VIRTIO_BLK_T_ZONE_CLOSE, 3 * ZONE), ==,
+                     VIRTIO_BLK_S_OK);
+    g_assert_cmpuint(do_mgmt(d, VIRTIO_BLK_T_ZONE_RESET, 2 * ZONE), ==,
+                     VIRTIO_BLK_S_OK);
+    g_assert_cmpuint(do_mgmt(d, VIRTIO_BLK_T_ZONE_FINISH, 2 * ZONE), ==,
+                     VIRTIO_BLK_S_OK);
+    g_assert_cmpuint(do_write(d, 3 * ZONE, 8), ==, VIRTIO_BLK_S_OK);
+    g_assert_cmphex(io_status(held), ==, PENDING);
+    g_assert_cmphex(io_status(reset), ==, PENDING);
+
+    device_io(d, "resume A");
+    g_assert_cmpuint(io_wait(held, NULL), ==, VIRTIO_BLK_S_OK);
+    g_assert_cmpuint(io_wait(reset, NULL), ==, VIRTIO_BLK_S_OK);
+    check_zone(d, 1, VIRTIO_BLK_ZS_EMPTY, 0);
+    check_zone(d, 2, VIRTIO_BLK_ZS_FULL, CAP);
+    disk_stop(d);
+    check_image();
+}
+
 /* Read-only */
 
 static void test_read_only(void)
@@ -1393,6 +1442,7 @@ int main(int argc, char **argv)
         { "unsupported-commands", test_unsupported },
         { "no-merge", test_no_merge },
         { "order", test_order },
+        { "zones-apart", test_zones_apart },
         { "read-only", test_read_only },
         { "misplaced-does-not-stop", test_misplaced_does_not_stop },
         { "full-write", test_full_write },
