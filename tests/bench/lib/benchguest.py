@@ -21,13 +21,13 @@ LEAST = 0.95
 # name, options of fio, bytes, zones of its own a run
 JOBS = (
     ('write, 64 KiB, depth 8', '--rw=write --bs=64k --iodepth=8', 32 * MIB, 1),
-    ('write, 4 KiB, depth 1', '--rw=write --bs=4k --iodepth=1', 8 * MIB, 1),
+    ('write, 4 KiB, depth 1', '--rw=write --bs=4k --iodepth=1', 4 * MIB, 1),
     ('4 jobs write, 16 KiB, depth 4',
      '--rw=write --bs=16k --iodepth=4 --numjobs=4 --thread=1 '
-     f'--offset_increment={ZONE} --group_reporting', 8 * MIB, 4),
+     f'--offset_increment={ZONE} --group_reporting', 4 * MIB, 4),
     # Of what the first job wrote
     ('random reads, 4 KiB, depth 16',
-     '--rw=randread --bs=4k --iodepth=16 --norandommap', 16 * MIB, 0),
+     '--rw=randread --bs=4k --iodepth=16 --norandommap', 8 * MIB, 0),
     ('reads, 64 KiB, depth 8', '--rw=read --bs=64k --iodepth=8', 32 * MIB, 0),
 )
 

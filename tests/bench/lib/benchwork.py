@@ -40,12 +40,12 @@ class Bench:
 
         The value of a row is the median of the seconds of its steps."""
         quick = self.quick
-        fill = 16384 if quick else 65536
+        fill = 16384 if quick else 32768
         zone = fill * 4 * KIB
         size = 8 * zone
-        single = 2048 if quick else 8192
-        large = 1024 if quick else 4096
-        flushes = 64 if quick else 256
+        single = 2048 if quick else 4096
+        large = 1024 if quick else 2048
+        flushes = 64 if quick else 128
         rounds = 4 if quick else 8
         zones = 1024
         spread_zone = 64 * MIB
@@ -87,28 +87,32 @@ class Bench:
         }
 
     def rows(self, where, got):
-        ratio = self.table.ratio
+        def ratio(text, plain, zoned, budget):
+            self.table.ratio(
+                where, text, 's', got[plain, 'p'], got[zoned, 'z'], budget,
+                cpu=(got[plain, 'p', 'cpu'], got[zoned, 'z', 'cpu']))
+
         for row, budget, text in (
                 ('fill 4K d32', 0.75, 'first fill, 4 KiB, depth 32'),
                 ('fill 4K d1', 0.95, 'first fill, 4 KiB, depth 1'),
                 ('fill 64K d16', 0.90, 'first fill, 64 KiB, depth 16')):
-            ratio(where, text, 's', got[row, 'p'], got[row, 'z'], budget)
+            ratio(text, row, row, budget)
         for lanes in (1, 8):
-            ratio(where, f'append, 4 KiB, depth 32, into {lanes}', 's',
-                  got['fill 4K d32', 'p'], got[f'append {lanes}', 'z'], 0.80)
-        ratio(where, 'second pass, 4 KiB, depth 32', 's',
-              got['second pass', 'p'], got['second pass', 'z'], 1.05)
-        ratio(where, 'random reads, 4 KiB, depth 32', 's',
-              got['random reads', 'p'], got['random reads', 'z'], 1.03)
-        ratio(where, 'sequential reads, 64 KiB, depth 16', 's',
-              got['sequential reads', 'p'], got['sequential reads', 'z'],
-              1.03)
-        ratio(where, 'write and flush each, 4 KiB', 's',
-              got['write and flush', 'p'], got['write and flush', 'z'], 2.1)
-        ratio(where, 'flush after 1024 writes', 'ms',
-              [1000 * x for x in got['flush 1', 'z']],
-              [1000 * x for x in got['flush 1024', 'z']], 1.3,
-              names=('1 zone moved', '1024 zones moved'))
+            ratio(f'append, 4 KiB, depth 32, into {lanes}', 'fill 4K d32',
+                  f'append {lanes}', 0.80)
+        for row, budget, text in (
+                ('second pass', 1.05, 'second pass, 4 KiB, depth 32'),
+                ('random reads', 1.03, 'random reads, 4 KiB, depth 32'),
+                ('sequential reads', 1.03,
+                 'sequential reads, 64 KiB, depth 16'),
+                ('write and flush', 2.1, 'write and flush each, 4 KiB')):
+            ratio(text, row, row, budget)
+        self.table.ratio(where, 'flush after 1024 writes', 'ms',
+                         [1000 * x for x in got['flush 1', 'z']],
+                         [1000 * x for x in got['flush 1024', 'z']], 1.3,
+                         names=('1 zone moved', '1024 zones moved'),
+                         cpu=(got['flush 1', 'z', 'cpu'],
+                              got['flush 1024', 'z', 'cpu']))
 
     def requests(self, where, folder):
         backends = TMPFS if where == 'tmpfs' else \
@@ -133,16 +137,17 @@ class Bench:
                                           side == 'z', ['--cache', cache,
                                                         '--aio', aio])
                         for row, which in rows.items():
-                            seconds = sorted(done[i]['seconds']
-                                             for i in which)
-                            got.setdefault((row, side), []).append(
-                                seconds[len(seconds) // 2])
+                            for what, key in (('seconds', (row, side)),
+                                              ('cpu', (row, side, 'cpu'))):
+                                some = sorted(done[i][what] for i in which)
+                                got.setdefault(key, []).append(
+                                    some[len(some) // 2])
         return got
 
     # --- Plain images against the unmodified base ---
 
     def img_bench(self, img, path, write, cache, aio):
-        count = 16384 if self.quick else 65536
+        count = 16384 if self.quick else 32768
         words = [img, 'bench', '-f', 'qcow2', '-c', str(count), '-d', '32',
                  '-s', '4096', '-t', cache, '-i', aio]
         done = subprocess.run(words + ['-w'] * write + [path], text=True,
