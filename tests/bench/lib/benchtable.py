@@ -115,7 +115,7 @@ class Table:
         else:
             limit = f'<= {number(budget)} {row["unit"]}'
         work = row['work']
-        if row['names'] != ('plain', 'zoned'):
+        if tuple(row['names']) != ('plain', 'zoned'):
             work += f' ({row["names"][1]} / {row["names"][0]})'
         if not work.endswith(row['unit']):
             work += f', {row["unit"]}'
@@ -127,7 +127,8 @@ class Table:
                 limit, {None: '', True: 'met', False: 'MISSED'}[row['met']]]
 
     def text(self):
-        head = ['where', 'work', 'plain', 'zoned', 'ratio', 'CPU', 'budget', '']
+        head = ['where', 'work', 'plain', 'zoned', 'ratio', 'CPU', 'budget',
+                '']
         lines = [head] + [self.cells(row) for row in self.rows]
         wide = [max(len(line[i]) for line in lines) for i in range(len(head))]
         lines.insert(1, ['-' * n for n in wide])
@@ -156,17 +157,17 @@ class Table:
                 file.write(text + '\n')
 
     def picture(self, folder):
-        """Bars of the ratios against their budgets."""
+        """Bars of the ratios against their budgets: what came of it."""
         try:
             import matplotlib
         except ImportError:
-            return False
+            return 'no bench.svg without python3-matplotlib'
         matplotlib.use('svg')
         from matplotlib import pyplot
         rows = [row for row in self.rows
                 if row['ratio'] is not None and row['budget'] is not None]
         if not rows:
-            return False
+            return 'no bench.svg, since no row is a ratio'
         rows.reverse()
         figure, axes = pyplot.subplots(figsize=(11, 1.6 + 0.25 * len(rows)))
         colors = ['tab:blue' if row['met'] else 'tab:red' for row in rows]
@@ -187,4 +188,4 @@ class Table:
         figure.subplots_adjust(left=0.45, right=0.98, top=1 - 0.3 / (
             1.6 + 0.25 * len(rows)), bottom=0.8 / (1.6 + 0.25 * len(rows)))
         figure.savefig(os.path.join(folder, 'bench.svg'))
-        return True
+        return 'bench.svg'

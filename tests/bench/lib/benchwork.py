@@ -179,7 +179,8 @@ class Bench:
                                             ('overwrite', True),
                                             ('read', False)):
                             got.setdefault((work, side), []).append(
-                                self.img_bench(img, path, write, cache, aio))
+                                self.img_bench(img, path, write, cache,
+                                               aio))
             name = where if where == 'tmpfs' else f'{where}, {aio}'
             for work in ('first fill', 'overwrite', 'read'):
                 self.table.ratio(
@@ -214,6 +215,7 @@ class Bench:
                                           side == 'z')
                         for row, value in (
                                 ('open', 1000 * done[1]['seconds']),
+                                ('open cpu', 1000 * done[1]['cpu']),
                                 ('memory', (done[2]['bytes'] -
                                             done[0]['bytes'])),
                                 ('report', 1000 * done[3]['seconds']),
@@ -221,8 +223,8 @@ class Bench:
                             got.setdefault((row, side), []).append(value)
                 more = [z - p for z, p in zip(sorted(got['open', 'z']),
                                               sorted(got['open', 'p']))]
-                each = [round((z - p) / zones, 1) for z, p in zip(got['memory', 'z'],
-                                                        got['memory', 'p'])]
+                each = [round((z - p) / zones, 1) for z, p in zip(
+                    got['memory', 'z'], got['memory', 'p'])]
                 mid = {key: sorted(value)[len(value) // 2]
                        for key, value in got.items()}
                 lines.append(
@@ -233,6 +235,8 @@ class Bench:
         where = '1,048,576 zones'
         self.table.value(where, 'open, more than a plain image', 'ms', more,
                          60)
+        self.table.value(where, 'open: processor time', 'ms',
+                         got['open cpu', 'z'], None)
         self.table.value(where, 'report of all', 'ms', got['report', 'z'],
                          100)
         self.table.value(where, 'reset of all, 1000 of them used', 'ms',
@@ -291,11 +295,29 @@ class Bench:
             for count, text in ((1, 'hardly used'), (256, 'full')):
                 value('tmpfs', f'reset of a {text} 256 MiB zone: CPU', 'ms',
                       cpu[count], 1)
-            for kind, step in (('write', 'write:count={n}'),
-                               ('append', 'append:count={n}'),
-                               ('read', 'read:count={n},span=4096')):
-                self.say.step(f'counting instructions of a {kind}')
-                ours, rules = zonedbench.instructions(self.program, place,
-                                                      step)
-                value(where, f'the zoned part of one {kind} (zone rules: '
-                      f'{rules:.0f})', 'instructions', [round(ours)], None)
+            self.instructions(place)
+
+    def instructions(self, place):
+        self.say.step('counting instructions')
+        for kind, step in (('write', 'write:count={n}'),
+                           ('append', 'append:count={n}'),
+                           ('read', 'read:count={n},span=4096')):
+            ours, rules, _ = zonedbench.instructions(self.program, place,
+                                                     step)
+            self.table.value('counted', f'the zoned part of one {kind} (zone '
+                             f'rules: {rules:.0f})', 'instructions',
+                             [round(ours)], None)
+        # These do not depend on what else the machine does.
+        over = ['write:bs=64K,count=320', 'flush', 'reset:at=0', 'flush']
+        for text, steps in (
+                ('first fill', ['write:count={n},depth=32']),
+                ('append', ['append:count={n},depth=32']),
+                ('second pass', over + ['write:count={n},depth=32']),
+                ('read', over[:1] + ['read:count={n},depth=32,random,'
+                                     'span=20M'])):
+            both = [zonedbench.instructions(self.program, place, *steps,
+                                            zoned=zoned)[2]
+                    for zoned in (False, True)]
+            self.table.ratio('counted', f'all of one request in user space, '
+                             f'{text}, depth 32', 'instructions',
+                             [round(both[0])], [round(both[1])], None)

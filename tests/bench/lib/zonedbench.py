@@ -61,16 +61,19 @@ def self_costs(path):
     return costs
 
 
-def instructions(program, folder, *steps, zone='64M', size='256M'):
-    """(of our files, of the zone rules among them) for one request, where
-    "steps", with {n} in their text, make n of them: the difference of two
-    runs, so that neither the start nor the first request counts."""
+def instructions(program, folder, *steps, zone='64M', size='256M',
+                 zoned=True):
+    """(of our files, of the zone rules among them, of all in user space) for
+    one request, where "steps", with {n} in their text, make n of them: the
+    difference of two runs, so that neither the start nor the first request
+    counts."""
     short, long = 500, 1500
     costs = []
     for count in (short, long):
         out = os.path.join(folder, f'callgrind.{count}')
-        run(program, '--create', f'zoned=on,zone.size={zone}', '--size', size,
-            'open', *(step.replace('{n}', str(count)) for step in steps),
+        run(program, '--create', f'zoned=on,zone.size={zone}' if zoned else '',
+            '--size', size, '--zone-size', zone, 'open',
+            *(step.replace('{n}', str(count)) for step in steps),
             before=('valgrind', '-q', '--tool=callgrind',
                     f'--callgrind-out-file={out}'))
         costs.append(self_costs(out))
@@ -80,7 +83,7 @@ def instructions(program, folder, *steps, zone='64M', size='256M'):
         return sum(cost - costs[0][key] for key, cost in costs[1].items()
                    if pattern.match(key[0])) / (long - short)
 
-    return each(OUR_FILES), each(RULES)
+    return each(OUR_FILES), each(RULES), each(re.compile(''))
 
 
 def compiler(build):
