@@ -18,8 +18,8 @@
  *    the image changes nothing.
  *
  * The image file is memory that no lock protects: two requests for the same
- * bytes of it, of which one writes, are a race that the thread sanitizer sees.
- * tests/tsan/run runs this program under it.
+ * bytes of it, of which one writes, are a race that a build with the thread
+ * sanitizer (--enable-tsan) reports.
  */
 
 #include "qemu/osdep.h"
