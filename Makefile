@@ -60,7 +60,8 @@ check-fast: setup-native
 	@scripts/build-native
 	@scripts/in-env scripts/run-suites fast
 
-# One suite alone, such as "make check-crash SEED=7 STATES=100000".
+# One suite alone, such as "make check-crash SEED=7 STATES=100000" or
+# "make check-fuzz SEED=7 IMAGES=5000".
 check-%: programs
 	@scripts/in-env scripts/run-suites $*
 
