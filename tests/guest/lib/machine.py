@@ -127,11 +127,13 @@ class Group:
         if self.vm:
             self.vm.kill()
 
-    def boot(self, disks, name, args=(), **kwargs):
+    def boot(self, disks, name, args=(), modules='', **kwargs):
         self.vm = self.env.vm(disks, name, args, **kwargs)
         self.vm.boot()
         self.suite.note('%s: Linux %s up (%s)' % (name, self.vm.kernel,
                                                   self.env.accel))
+        if modules:
+            self.sh('modprobe -a ' + modules)
         for disk in disks:
             disk.find(self.vm)
 
