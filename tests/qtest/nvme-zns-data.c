@@ -276,6 +276,28 @@ static void test_format(const void *opaque)
     ctrl_stop(c);
 }
 
+/* Upper bits of the format's index, which Host Behavior Support turns on */
+static void test_format_extended(const void *opaque)
+{
+    static const uint32_t dw10[] = { 1 << 12, 2 << 12, 3 << 12, 1 << 12 | 1 };
+    Ctrl *c = ctrl_new(opaque, "");
+    uint8_t behavior[512] = { [2] = 1 };    /* LBAFEE */
+    Sqe sqe = { .dw = { [0] = ADM_SET_FEATURES, [10] = 0x16 } };
+    Cmd *cmd = cmd_put(c, 0, &sqe, behavior, sizeof(behavior));
+
+    ring(c, 0);
+    expect(cmd_finish(cmd, NULL), OK);
+    expect(do_write(c, 0, 8), OK);
+    sqe = (Sqe) { .dw = { [0] = ADM_FORMAT, [1] = 1 } };
+    for (unsigned i = 0; i < ARRAY_SIZE(dw10); i++) {
+        sqe.dw[10] = dw10[i];
+        expect(admin_do(c, &sqe, 0, NULL), INVALID_FORMAT);
+    }
+    check_zone(c, 0, ZS_IO, 8);
+    check_data(c, 0, 8, 0x5a);
+    ctrl_stop(c);
+}
+
 /* Misuse */
 
 static void test_range(const void *opaque)
@@ -651,6 +673,7 @@ const Test data_tests[] = {
     { "dsm", test_dsm, BOTH },
     { "flush", test_flush, BOTH },
     { "format", test_format, BOTH },
+    { "format-extended", test_format_extended, QCOW2 },
     { "range", test_range, ALL },
     { "opcodes", test_opcodes, BOTH },
     { "plain-namespace", test_plain_namespace, BOTH },

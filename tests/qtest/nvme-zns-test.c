@@ -763,6 +763,9 @@ static void test_bad_data_pointers(const void *opaque)
         ring(c, 1);
         expect(cmd_finish(cmd, NULL), INVALID_PRP_OFFSET);
         check_zone(c, 0, left, 0);
+        /* The write pointer, not only its report, has stayed */
+        expect(do_write(c, 0, 1), OK);
+        check_zone(c, 0, ZS_IO, 1);
         expect(do_mgmt(c, 0, ZSA_RESET), OK);
         /* Nor is one that a list has; the list is in zeroed memory */
         sqe = sqe_rw(opcodes[i], 0, 4 * PAGE / c->lba);
