@@ -495,6 +495,37 @@ static void test_full_host(const void *opaque)
     image_check(b);
 }
 
+/* A format that fails leaves the zones, and can be tried again */
+static void test_failed_format(const void *opaque)
+{
+    const Backend *b = opaque;
+    g_autofree char *path = image_path("disk.img");
+    g_autofree char *ns = namespace_cmd(b, true, "");
+    g_autofree char *cmd = g_strdup_printf(
+        "-blockdev file,node-name=proto,filename=%s "
+        "-blockdev blkdebug,node-name=bad,image=proto,"
+        "inject-error.0.event=none,inject-error.0.iotype=flush,"
+        "inject-error.0.once=on "
+        "-blockdev qcow2,node-name=disk,file=bad %s", path, ns);
+    Sqe sqe = { .dw = { [0] = ADM_FORMAT, [1] = 1 } };
+    Ctrl *c;
+
+    c = ctrl_new(b, "");
+    expect(do_write(c, 0, 8), OK);
+    ctrl_stop(c);
+
+    c = ctrl_boot(b, cmd);
+    g_assert_cmphex(admin_do(c, &sqe, 0, NULL), !=, OK);
+    check_zone(c, 0, ZS_CLOSED, 8);
+    check_data(c, 0, 8, 0x5a);
+    expect(do_write(c, 8, 8), OK);
+    expect(admin_do(c, &sqe, 0, NULL), OK);
+    check_zone(c, 0, ZS_EMPTY, 0);
+    expect(do_write(c, 0, 8), OK);
+    ctrl_stop(c);
+    image_check(b);
+}
+
 /* What is refused when the device is made */
 
 /* Standard error of a QEMU that ends by itself */
@@ -665,6 +696,7 @@ const Test life_tests[] = {
     { "quit", test_quit, BOTH },
     { "stop-cont", test_stop_cont, BOTH },
     { "full-host", test_full_host, QCOW2 },
+    { "failed-format", test_failed_format, QCOW2 },
     { "realize-refuses", test_refused, QCOW2 },
     { "plain-drive", test_plain_drive, MEMORY },
     { "single-namespace", test_single, KEPT },
