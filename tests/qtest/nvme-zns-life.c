@@ -598,8 +598,14 @@ static void test_refused(const void *opaque)
             "786432");
     REFUSED(b, ",zoned.max_active=5", "zoned.max_active", "5", "3");
     REFUSED(b, ",zoned.max_open=1", "zoned.max_open", "1", "2");
+    /* Properties of the controller */
+    REFUSED(b, " -global nvme.mdts=9 -global nvme.zoned.zasl=9",
+            "zoned.zasl=9", "2097152", "786432");
+    REFUSED(b, " -global nvme.zoned.auto_transition=off",
+            "zoned.auto_transition=off");
     /* What such a drive has no place for */
     REFUSED(b, ",ms=8", "ms");
+    REFUSED(b, ",ms=8,pi=1", "ms");
     REFUSED(b, ",zoned.descr_ext_size=64", "zoned.descr_ext_size");
     REFUSED(b, ",zoned.zrwas=64K,zoned.zrwafg=4K,zoned.numzrwa=1", "zoned.");
 
