@@ -542,6 +542,7 @@ static uint16_t zns_mgmt_recv(NvmeCtrl *n, NvmeRequest *req)
     uint8_t filter = (dw13 >> 8) & 0xff;
     bool partial = dw13 & (1 << 16);
     uint16_t status;
+    uint8_t *buf;
     ZnsReport *r;
 
     trace_pci_nvme_zns_drive_mgmt_recv(nvme_cid(req), nvme_nsid(ns), action,
@@ -565,6 +566,12 @@ static uint16_t zns_mgmt_recv(NvmeCtrl *n, NvmeRequest *req)
         return status;
     }
 
+    /* With mdts=0 it is the guest alone who says how much. */
+    buf = g_try_malloc0(size);
+    if (!buf) {
+        return NVME_INTERNAL_DEV_ERROR;
+    }
+
     r = blk_aio_get(&zns_report_aiocb_info, ns->blkconf.blk, nvme_misc_cb,
                     req);
     r->req = req;
@@ -575,7 +582,7 @@ static uint16_t zns_mgmt_recv(NvmeCtrl *n, NvmeRequest *req)
     r->found = 0;
     r->fit = (size - sizeof(NvmeZoneReportHeader)) / sizeof(NvmeZoneDescr);
     r->size = size;
-    r->buf = g_malloc0(size);
+    r->buf = buf;
     r->zones = g_new(BlockZoneDescriptor, ZNS_REPORT_BATCH);
     r->nr = ZNS_REPORT_BATCH;
     if (partial && filter == NVME_ZONE_REPORT_ALL) {
