@@ -9,7 +9,7 @@ import subprocess
 
 import guestvm
 import zonereport
-from tap import check
+from tap import check, equal
 
 KIB, MIB = 1 << 10, 1 << 20
 
@@ -136,6 +136,16 @@ class Group:
             self.sh('modprobe -a ' + modules)
         for disk in disks:
             disk.find(self.vm)
+
+    def queue_limits(self, disk, **want):
+        """What the guest's kernel has made of an image's limits"""
+        queue = '/sys/block/%s/queue/' % os.path.basename(disk.dev)
+        got = dict(line.split(' ', 1) for line in self.sh(
+            'cd %s; for f in %s; do echo $f $(cat $f); done' %
+            (queue, ' '.join(want))).splitlines())
+        equal(got, want, 'queue limits')
+        check(int(self.sh('cat %szone_append_max_bytes' % queue)) > 0,
+              'the guest may not append')
 
     def sh(self, command, **kwargs):
         return self.vm.run(command, **kwargs).out

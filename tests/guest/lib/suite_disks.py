@@ -140,16 +140,9 @@ class First(Group):
         return res.split()[0]
 
     def limits_seen(self):
-        want = {'zoned': 'host-managed', 'nr_zones': '16',
-                'chunk_sectors': '8192', 'max_open_zones': '3',
-                'max_active_zones': '5', 'zone_write_granularity': '512'}
-        queue = '/sys/block/%s/queue/' % os.path.basename(self.ops.dev)
-        got = dict(line.split(' ', 1) for line in self.sh(
-            'cd %s; for f in %s; do echo $f $(cat $f); done' %
-            (queue, ' '.join(want))).splitlines())
-        equal(got, want, 'queue limits')
-        check(int(self.sh('cat %szone_append_max_bytes' % queue)) > 0,
-              'the guest may not append')
+        self.queue_limits(self.ops, zoned='host-managed', nr_zones='16',
+                          chunk_sectors='8192', max_open_zones='3',
+                          max_active_zones='5', zone_write_granularity='512')
 
     def fresh_report(self):
         sectors = self.ops.zone_size // 512

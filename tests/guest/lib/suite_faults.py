@@ -42,6 +42,42 @@ class Flushed:
             self.ends[int(words[1])] = int(words[2])
 
 
+def kill_writers(group, disk, zones, lines):
+    """Kill QEMU while its guest writes and flushes this many zones from the
+    first on, after so many flushes.  Returns {start: end of what is flushed}.
+    """
+    seen = Flushed()
+
+    def enough(line):
+        seen(line)
+        if seen.lines >= lines:
+            raise StopIteration
+    job = group.vm.zqio('write', disk.dev, 0, disk.capacity, bs=16 * KIB,
+                        flush=4, zones=zones, stride=disk.zone_size,
+                        on_line=enough)
+    try:
+        job.wait()
+    except StopIteration:
+        pass
+    # Whatever was acknowledged until then counts.
+    group.vm.kill()
+    group.state.killed = True
+    equal(len(seen.ends), zones, 'zones with flushed data')
+    return dict(seen.ends)
+
+
+def check_killed(env, disk):
+    """Leaks are allowed, and repaired; anything else is not."""
+    res = subprocess.run([env.img, 'check', '-f', 'qcow2', disk.image],
+                         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                         stderr=subprocess.STDOUT, text=True)
+    check(res.returncode in (0, 3), 'check of %s: %s' %
+          (disk.name, res.stdout))
+    if res.returncode == 3:
+        env.host(env.img, 'check', '-q', '-f', 'qcow2', '-r', 'leaks',
+                 disk.image)
+
+
 class Kill(Group):
     def __init__(self, suite, env, state):
         super().__init__(suite, env)
@@ -84,45 +120,17 @@ class Kill(Group):
                 'sha256sum < /mnt/fs/f%d' % i).split()[0]
 
     def kill(self):
-        d = self.disk
-        seen = Flushed()
         self.vm.spawn('i=0; while :; do i=$((i+1)); head -c 200000 '
                       '/dev/urandom > /mnt/fs/more$i; '
                       'sync /mnt/fs/more$i; done')
-        job = self.vm.zqio('write', d.dev, 0, d.capacity, bs=16 * KIB,
-                           flush=4, zones=WRITERS, stride=d.zone_size,
-                           on_line=seen)
-
-        def enough(line):
-            seen(line)
-            if seen.lines >= 60:
-                raise StopIteration
-        job.on_line = enough
-        try:
-            job.wait()
-        except StopIteration:
-            pass
-        # Whatever was acknowledged until then counts.
-        self.vm.kill()
-        self.state.killed = True
-        self.state.flushed = dict(seen.ends)
-        equal(len(seen.ends), WRITERS, 'zones with flushed data')
+        self.state.flushed = kill_writers(self, self.disk, WRITERS, 60)
         self.suite.note('flushed KiB: ' + ' '.join(
             '%d' % ((end - start) // KIB)
-            for start, end in sorted(seen.ends.items())))
+            for start, end in sorted(self.state.flushed.items())))
 
     def sound(self):
         for disk in self.disks.values():
-            # Leaks are allowed (status 3); anything else is not.
-            res = subprocess.run([self.env.img, 'check', '-f', 'qcow2',
-                                  disk.image], stdin=subprocess.DEVNULL,
-                                 stdout=subprocess.PIPE,
-                                 stderr=subprocess.STDOUT, text=True)
-            check(res.returncode in (0, 3), 'check of %s: %s' %
-                  (disk.name, res.stdout))
-            if res.returncode == 3:
-                self.env.host(self.env.img, 'check', '-q', '-f', 'qcow2',
-                              '-r', 'leaks', disk.image)
+            check_killed(self.env, disk)
 
     def host_view(self):
         check(self.state.killed, 'nothing was killed')
