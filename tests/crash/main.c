@@ -26,7 +26,8 @@
 #include "states.h"
 
 #define MAX_AXES 16
-#define HANG_SECONDS 300
+/* A child that has worked on one workload for so long hangs, and is ended */
+#define HANG_SECONDS 180
 
 typedef struct Options {
     uint64_t seed;
@@ -53,6 +54,8 @@ static Options opt = {
 /* What a child tells its parent */
 typedef struct Report {
     unsigned item;
+    gint64 began;               /* when work on it began, microseconds */
+    bool hung;
     bool failed;
     char text[8192];
     char workload[8192];
@@ -101,13 +104,20 @@ struct Batch {
 
 static Report *reports;
 
+static void report_begin(Report *r, unsigned item)
+{
+    r->began = g_get_monotonic_time();
+    r->item = item;
+}
+
 static pid_t start_child(Batch *batch, unsigned slot, unsigned item,
                          unsigned step)
 {
     Report *r = &reports[slot];
     pid_t pid;
 
-    r->item = item;
+    report_begin(r, item);
+    r->hung = false;
     r->failed = false;
     r->text[0] = 0;
     r->workload[0] = 0;
@@ -119,8 +129,7 @@ static pid_t start_child(Batch *batch, unsigned slot, unsigned item,
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     start_qemu();
     for (; item < batch->nr; item += step) {
-        r->item = item;
-        alarm(HANG_SECONDS);
+        report_begin(r, item);
         if (!batch->run(batch, item, r)) {
             r->failed = true;
             _exit(1);
@@ -139,10 +148,11 @@ static void add_tally(Tally *to, const Tally *from)
 static void child_ended(Batch *batch, Report *r, int status)
 {
     if (!r->failed) {
-        g_autofree char *how = WIFSIGNALED(status) ?
-            g_strdup_printf("the program died of signal %d%s",
-                            WTERMSIG(status), WTERMSIG(status) == SIGALRM ?
-                            " (it hung)" : "") :
+        g_autofree char *how = r->hung ?
+            g_strdup_printf("the program hung for %d s", HANG_SECONDS) :
+            WIFSIGNALED(status) ?
+            g_strdup_printf("the program died of signal %d",
+                            WTERMSIG(status)) :
             g_strdup_printf("the program ended with status %d",
                             WEXITSTATUS(status));
 
@@ -153,7 +163,46 @@ static void child_ended(Batch *batch, Report *r, int status)
     }
 }
 
-/* Run all items, in @jobs processes; stop early after some failures. */
+static void kill_children(const pid_t *pid, unsigned jobs)
+{
+    for (unsigned i = 0; i < jobs; i++) {
+        if (pid[i]) {
+            kill(pid[i], SIGKILL);
+        }
+    }
+}
+
+/*
+ * Wait for a child that ends, and end those that hang.  This is the parent's
+ * work: a child may hang before it comes to anything of its own.
+ */
+static pid_t wait_for_child(const pid_t *pid, unsigned jobs, int *status)
+{
+    struct timespec second = { .tv_sec = 1 };
+    sigset_t chld;
+    pid_t who;
+
+    sigemptyset(&chld);
+    sigaddset(&chld, SIGCHLD);
+    while (!(who = waitpid(-1, status, WNOHANG))) {
+        gint64 limit = g_get_monotonic_time() -
+                       HANG_SECONDS * G_USEC_PER_SEC;
+
+        for (unsigned i = 0; i < jobs; i++) {
+            if (pid[i] && reports[i].began < limit) {
+                reports[i].hung = true;
+                kill(pid[i], SIGKILL);
+            }
+        }
+        sigtimedwait(&chld, NULL, &second);
+    }
+    return who;
+}
+
+/*
+ * Run all items, in @jobs processes; stop early after some failures, or one
+ * that hung.
+ */
 static bool run_batch(Batch *batch, unsigned jobs, unsigned max_failures)
 {
     g_autofree pid_t *pid = g_new0(pid_t, jobs);
@@ -162,6 +211,12 @@ static bool run_batch(Batch *batch, unsigned jobs, unsigned max_failures)
     if (!reports) {
         reports = mmap(NULL, 64 * sizeof(Report), PROT_READ | PROT_WRITE,
                        MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+        /*
+         * The thread of RCU may still be starting up, in locks of the address
+         * sanitizer that a child would inherit, and wait for for ever.  Once
+         * it has called back it is idle.
+         */
+        drain_call_rcu();
     }
     memset(reports, 0, jobs * sizeof(Report));
     for (unsigned i = 0; i < jobs; i++) {
@@ -170,7 +225,7 @@ static bool run_batch(Batch *batch, unsigned jobs, unsigned max_failures)
     }
     while (running) {
         int status;
-        pid_t who = waitpid(-1, &status, 0);
+        pid_t who = wait_for_child(pid, jobs, &status);
 
         for (unsigned i = 0; i < jobs; i++) {
             if (who <= 0 || pid[i] != who) {
@@ -185,12 +240,11 @@ static bool run_batch(Batch *batch, unsigned jobs, unsigned max_failures)
                     continue;           /* killed below */
                 }
                 child_ended(batch, &reports[i], status);
+                if (reports[i].hung) {
+                    max_failures = batch->failures;
+                }
                 if (batch->failures >= max_failures) {
-                    for (unsigned k = 0; k < jobs; k++) {
-                        if (pid[k]) {
-                            kill(pid[k], SIGKILL);
-                        }
-                    }
+                    kill_children(pid, jobs);
                 } else if (next < batch->nr) {
                     pid[i] = start_child(batch, i, next, jobs);
                     running++;
@@ -718,11 +772,15 @@ int main(int argc, char **argv)
     const char *planted = NULL, *replay = NULL;
     bool faults = false;
     int sequences = -1;
+    sigset_t chld;              /* wait_for_child() asks for it */
     bool ok;
     int c;
 
     opt.program = argv[0];
     rcu_enable_atfork();
+    sigemptyset(&chld);
+    sigaddset(&chld, SIGCHLD);
+    sigprocmask(SIG_BLOCK, &chld, NULL);
     setvbuf(stdout, NULL, _IOLBF, 0);
     while ((c = getopt_long(argc, argv, "h", longopts, NULL)) != -1) {
         switch (c) {
