@@ -56,6 +56,7 @@ int coroutine_fn qcow2_zoned_check_read(BlockDriverState *bs,
     if (offset < file_size) {
         size = MIN(size, file_size - offset);
         size = ROUND_DOWN(size, QCOW2_ZONED_ENTRY_SIZE);
+        BLKDBG_CO_EVENT(bs->file, BLKDBG_ZONE_TABLE_LOAD);
         ret = bdrv_co_pread(bs->file, offset, size, entries, 0);
         if (ret < 0) {
             fprintf(stderr, "ERROR could not read the write-pointer table: "
@@ -184,10 +185,12 @@ move_table(BlockDriverState *bs, const uint64_t *table)
     if (ret < 0) {
         return ret;
     }
+    BLKDBG_CO_EVENT(bs->file, BLKDBG_ZONE_TABLE_WRITE);
     ret = bdrv_co_pwrite(bs->file, offset, size, table, 0);
     if (ret < 0) {
         return ret;
     }
+    BLKDBG_CO_EVENT(bs->file, BLKDBG_ZONE_TABLE_FLUSH);
     ret = bdrv_co_flush(bs->file->bs);
     if (ret < 0) {
         return ret;
@@ -223,11 +226,13 @@ rewrite_table(BlockDriverState *bs, const uint64_t *table)
     BDRVQcow2State *s = bs->opaque;
     int ret;
 
+    BLKDBG_CO_EVENT(bs->file, BLKDBG_ZONE_TABLE_WRITE);
     ret = bdrv_co_pwrite(bs->file, s->zoned_header->table_offset,
                          qcow2_zoned_table_size(s->zoned_header), table, 0);
     if (ret < 0) {
         return ret;
     }
+    BLKDBG_CO_EVENT(bs->file, BLKDBG_ZONE_TABLE_FLUSH);
     return bdrv_co_flush(bs->file->bs);
 }
 

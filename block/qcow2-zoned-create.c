@@ -211,6 +211,7 @@ int coroutine_fn qcow2_zoned_create(BlockDriverState *bs,
     if (ret < 0) {
         goto out;
     }
+    BLKDBG_CO_EVENT(bs->file, BLKDBG_ZONE_TABLE_WRITE);
     ret = bdrv_co_pwrite(bs->file, offset, size, table, 0);
     if (ret < 0) {
         goto out;

@@ -186,6 +186,7 @@ load_table(BlockDriverState *bs, Error **errp)
                    PRIu64 " bytes", size);
         return NULL;
     }
+    BLKDBG_CO_EVENT(bs->file, BLKDBG_ZONE_TABLE_LOAD);
     ret = bdrv_co_pread(bs->file, h->table_offset, size, table, 0);
     if (ret < 0) {
         error_setg_errno(errp, -ret, "Could not read the write-pointer table "

@@ -774,6 +774,7 @@ write_changes(BlockDriverState *bs, Qcow2Zoned *z, const EntryChange *changes,
                 qcow2_zoned_entry_encode(&z->hdr, changes[i].zone,
                                          changes[i].wp);
         }
+        BLKDBG_CO_EVENT(bs->file, BLKDBG_ZONE_TABLE_WRITE);
         ret = bdrv_co_pwrite(bs->file, z->hdr.table_offset + at, bytes, buf,
                              0);
         if (ret < 0) {
@@ -957,6 +958,7 @@ int coroutine_fn qcow2_zoned_co_flush_to_os(BlockDriverState *bs)
     WITH_QEMU_LOCK_GUARD(&z->lock) {
         commit_changes(z, changes, samples->len);
     }
+    BLKDBG_CO_EVENT(bs->file, BLKDBG_ZONE_TABLE_FLUSH);
     return 0;
 }
 
@@ -1018,6 +1020,7 @@ int coroutine_mixed_fn qcow2_zoned_sync(BlockDriverState *bs)
             z->table[i] = current_entry(z, i);
         }
         set_bit(block, z->unsure);
+        BLKDBG_EVENT(bs->file, BLKDBG_ZONE_TABLE_WRITE);
         ret = bdrv_pwrite(bs->file, z->hdr.table_offset + at,
                           MIN(TABLE_BLOCK, z->table_bytes - at),
                           (uint8_t *)z->table + at, 0);
@@ -1025,6 +1028,7 @@ int coroutine_mixed_fn qcow2_zoned_sync(BlockDriverState *bs)
             return ret;
         }
     }
+    BLKDBG_EVENT(bs->file, BLKDBG_ZONE_TABLE_FLUSH);
     ret = bdrv_flush(bs->file->bs);
     if (ret < 0) {
         return ret;
@@ -1148,6 +1152,7 @@ run_op(BlockDriverState *bs, Qcow2Zoned *z, ZoneOp *op)
         }
         ret = write_changes(bs, z, changes, op->nr);
         if (ret >= 0 && !ZONE_FAULT("reset-no-flush")) {
+            BLKDBG_CO_EVENT(bs->file, BLKDBG_ZONE_TABLE_FLUSH);
             ret = bdrv_co_flush(bs->file->bs);
         }
     }
