@@ -123,6 +123,10 @@ static pid_t start_child(Batch *batch, unsigned slot, unsigned item,
     r->workload[0] = 0;
     fflush(NULL);
     pid = fork();
+    if (pid < 0) {
+        perror("fork");         /* the children end with their parent */
+        exit(2);
+    }
     if (pid) {
         return pid;
     }
@@ -227,8 +231,12 @@ static bool run_batch(Batch *batch, unsigned jobs, unsigned max_failures)
         int status;
         pid_t who = wait_for_child(pid, jobs, &status);
 
+        if (who < 0) {
+            perror("waitpid");
+            exit(2);
+        }
         for (unsigned i = 0; i < jobs; i++) {
-            if (who <= 0 || pid[i] != who) {
+            if (pid[i] != who) {
                 continue;
             }
             running--;
@@ -356,7 +364,7 @@ static void print_failure(Batch *batch)
     printf("# workload: %s --replay '%s'\n", opt.program,
            batch->first.workload);
     fflush(stdout);
-    if (opt.reduce) {
+    if (opt.reduce && !batch->first.hung) {
         reduce(batch->first.workload);
     }
 }

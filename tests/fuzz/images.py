@@ -32,6 +32,7 @@ from zoned_image import EXT_ZONED, Parsed                    # noqa: E402
 BUILD = os.environ.get('ZQ_ASAN_BUILD') or \
     os.path.join(ROOT, 'build', 'qemu-asan-build')
 SECONDS = 300
+JOBS = min(4, len(os.sched_getaffinity(0)))
 # Largest piece of memory: QEMU's check takes two bytes for each cluster up to
 # the last one that a refcount table names.  That it fails then is fine.
 MEGABYTES = 256
@@ -256,7 +257,7 @@ def suite(result, folder, images, seed, first=0):
     result(not wrong, 'valid images are made and filled', wrong or '')
     if wrong:
         return
-    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+    with concurrent.futures.ThreadPoolExecutor(JOBS) as pool:
         for k, _ in enumerate(pool.map(run.image,
                                        range(first, first + images)), 1):
             if k % 100 == 0:

@@ -9,6 +9,7 @@ and says what each byte must read as.  It does not do encryption, compression
 or backing files.
 """
 import hashlib
+import os
 import re
 import struct
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple
@@ -91,6 +92,15 @@ def report(path: str, *cmds: str, nr: int = 4096,
     than the read-only open).
     """
     return report_of(io(path, *cmds, f'zrp 0 {nr}', opts=opts, check=False))
+
+
+def direct_io(path: str) -> bool:
+    """Does the file system of this file know O_DIRECT?"""
+    try:
+        os.close(os.open(path, os.O_RDONLY | os.O_DIRECT))
+        return True
+    except OSError:
+        return False
 
 
 def sha(path: str) -> str:

@@ -719,8 +719,12 @@ static void test_stress(const void *opaque)
     }
     g_test_message("seed %" PRIu64 ": %u requests, %u of them refused", seed,
                    done, refused);
-    /* Most must have got somewhere, or the test shows little */
-    g_assert_cmpuint(refused, <, done / 2);
+    /*
+     * Many must have got somewhere, or the test shows little.  How many are too
+     * late with what they saw in a report is up to the host's scheduler: about
+     * two fifths on an idle machine.
+     */
+    g_assert_cmpuint(refused, <, done - done / 4);
     g_free(st.records);
     g_free(mem.data);
 }

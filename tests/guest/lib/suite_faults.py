@@ -245,9 +245,13 @@ class AfterKill(Group):
         with open(self.room, 'wb') as f:
             os.posix_fallocate(f.fileno(), 0, size)
 
-    def stopped_by_full_host(self, job, name):
-        """The guest stops for lack of room; make room and go on."""
+    def stopped_by_full_host(self, start):
+        """
+        The guest stops for lack of room under the job that @start starts; make
+        room and go on.
+        """
         before = len(self.vm.events('STOP'))
+        job = start()
         self.vm.wait_event('STOP', before + 1)
         equal(self.vm.qmp('query-status')['status'], 'io-error', 'status')
         errors = self.vm.events('BLOCK_IO_ERROR')
@@ -262,9 +266,10 @@ class AfterKill(Group):
         self.need_room()
         d = self.disks['full']
         self.fill_host(2 * MIB)
-        job = self.vm.zqio('write', d.dev, d.start(0), d.capacity,
-                           bs=128 * KIB, zones=2, stride=d.zone_size)
-        out = self.stopped_by_full_host(job, 'full')['out']
+        out = self.stopped_by_full_host(
+            lambda: self.vm.zqio('write', d.dev, d.start(0), d.capacity,
+                                 bs=128 * KIB, zones=2,
+                                 stride=d.zone_size))['out']
         equal(sorted(out.split('\n')), sorted('ok %d' % d.start(z)
                                               for z in (0, 1)), 'writers')
         for zone in (0, 1):
@@ -278,8 +283,9 @@ class AfterKill(Group):
                 '-d single -m single %s && mount -t btrfs %s /mnt/full && '
                 'head -c 6M /dev/urandom > /tmp/data && sync' % (dev, dev))
         self.fill_host(1 * MIB)
-        job = self.vm.spawn('cp /tmp/data /mnt/full/f && sync /mnt/full/f')
-        msg = self.stopped_by_full_host(job, 'fullfs')
+        msg = self.stopped_by_full_host(
+            lambda: self.vm.spawn('cp /tmp/data /mnt/full/f && '
+                                  'sync /mnt/full/f'))
         equal((msg['rc'], msg['err']), (0, ''), 'cp')
         self.sh('umount /mnt/full; mount -t btrfs %s /mnt/full; '
                 'cmp /tmp/data /mnt/full/f; umount /mnt/full' % dev)
