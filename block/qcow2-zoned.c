@@ -929,7 +929,7 @@ int coroutine_fn qcow2_zoned_co_flush_to_os(BlockDriverState *bs)
         ret = clean ? 0 : sample_zones(bs, z, samples);
     }
     if (ret < 0) {
-        return ret;
+        return host_error(ret);
     }
     if (samples->len == 0) {
         ret = qcow2_co_flush_to_os(bs);
@@ -938,7 +938,7 @@ int coroutine_fn qcow2_zoned_co_flush_to_os(BlockDriverState *bs)
         ret = ZONE_FAULT("raise-before-data") ? 0 : flush_data(bs);
     }
     if (ret < 0) {
-        return ret;
+        return host_error(ret);
     }
 
     QEMU_LOCK_GUARD(&z->table_lock);
@@ -953,7 +953,7 @@ int coroutine_fn qcow2_zoned_co_flush_to_os(BlockDriverState *bs)
     ret = write_changes(bs, z, changes, samples->len);
     trace_qcow2_zoned_flush(bs, samples->len, ret);
     if (ret < 0) {
-        return ZONE_FAULT("flush-error-lost") ? 0 : ret;
+        return ZONE_FAULT("flush-error-lost") ? 0 : host_error(ret);
     }
     WITH_QEMU_LOCK_GUARD(&z->lock) {
         commit_changes(z, changes, samples->len);

@@ -112,8 +112,10 @@ bool virtio_blk_zoned_error(VirtIOBlockReq *req, int error, bool acct_failed)
     VirtIOBlock *s = req->dev;
     uint8_t status;
 
-    /* On a drive without zones these are plain errors of the host. */
-    if (!virtio_blk_is_zoned(s) || !zoned_status(s, error, &status)) {
+    /* On a drive without zones, or of a flush, these are the host's errors. */
+    if (!virtio_blk_is_zoned(s) ||
+        virtio_ldl_p(VIRTIO_DEVICE(s), &req->out.type) ==
+        VIRTIO_BLK_T_FLUSH || !zoned_status(s, error, &status)) {
         return false;
     }
     if (acct_failed) {

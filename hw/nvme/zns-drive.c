@@ -77,6 +77,9 @@ uint16_t nvme_zns_drive_error(const NvmeNamespace *ns, int ret, uint16_t other)
     case EACCES:
     case EROFS:
         return NVME_NS_WRITE_PROTECTED | NVME_DNR;
+    case ENOTSUP:
+        /* A host's device knows of one operation on all zones, the reset. */
+        return NVME_INVALID_FIELD | NVME_DNR;
     default:
         return other;
     }

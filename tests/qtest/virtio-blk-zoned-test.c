@@ -1033,22 +1033,11 @@ static void test_host_error(void)
     static const char *const policies[] = { "stop", "enospc", "report" };
 
     for (unsigned i = 0; i < ARRAY_SIZE(policies); i++) {
-        g_autofree char *path = image_path("disk.qcow2");
-        g_autofree char *cmd = NULL;
         g_autofree char *props = g_strdup_printf(",werror=%s", policies[i]);
         bool stop = i == 0;
+        Disk *d = disk_start_faulty("none", "write", EIO, false, props);
         Io *io[3];
-        Disk *d;
 
-        image_new();
-        cmd = g_strdup_printf("-blockdev file,node-name=proto,filename=%s "
-                              "-blockdev blkdebug,node-name=dbg,image=proto,"
-                              "inject-error.0.event=none,"
-                              "inject-error.0.iotype=write,"
-                              "inject-error.0.errno=5 "
-                              "-blockdev qcow2,node-name=disk,file=dbg", path);
-        d = disk_start_cmd(cmd, props);
-        disk_setup(d, 1, 0);
         io[0] = io_submit(d, VIRTIO_BLK_T_OUT, ZONE, 4096, 0);
         io[1] = io_submit(d, VIRTIO_BLK_T_ZONE_APPEND, 2 * ZONE, 4096, 8);
         io[2] = io_submit(d, VIRTIO_BLK_T_ZONE_FINISH, 3 * ZONE, 0, 0);
@@ -1067,6 +1056,26 @@ static void test_host_error(void)
             }
         }
         g_assert_true(is_running(d) == !stop);
+        disk_stop(d);
+    }
+}
+
+/* ...and for a flush, too, whatever the host's error is called */
+static void test_host_flush_error(void)
+{
+    static const int errors[] = { EIO, ENOLINK, EBADE };
+
+    for (unsigned i = 0; i < ARRAY_SIZE(errors); i++) {
+        Disk *d = disk_start_faulty("zone_table_flush", "flush", errors[i],
+                                    true, ",werror=stop");
+        Io *io = io_submit(d, VIRTIO_BLK_T_OUT, ZONE, 4096, 0);
+
+        g_assert_cmpuint(io_wait(io, NULL), ==, VIRTIO_BLK_S_OK);
+        io = io_submit(d, VIRTIO_BLK_T_FLUSH, 0, 0, 0);
+        qtest_qmp_eventwait(d->qts, "STOP");
+        g_assert_cmphex(io_status(io), ==, PENDING);
+        qtest_qmp_assert_success(d->qts, "{'execute': 'cont'}");
+        g_assert_cmpuint(io_wait(io, NULL), ==, VIRTIO_BLK_S_OK);
         disk_stop(d);
     }
 }
@@ -1456,6 +1465,7 @@ int main(int argc, char **argv)
         { "full-reset", test_full_reset },
         { "full-migrate", test_full_migrate },
         { "host-error", test_host_error },
+        { "host-flush-error", test_host_flush_error },
         { "restart", test_restart },
         { "unplug-in-flight", test_unplug },
         { "reset-in-flight", test_reset_in_flight },

@@ -127,6 +127,25 @@ Disk *disk_start(const char *props)
     return d;
 }
 
+Disk *disk_start_faulty(const char *event, const char *iotype, int error,
+                        bool once, const char *props)
+{
+    g_autofree char *path = image_path("disk.qcow2");
+    g_autofree char *cmd = g_strdup_printf(
+        "-blockdev file,node-name=proto,filename=%s "
+        "-blockdev blkdebug,node-name=dbg,image=proto,"
+        "inject-error.0.event=%s,inject-error.0.iotype=%s,"
+        "inject-error.0.errno=%d,inject-error.0.once=%s "
+        "-blockdev qcow2,node-name=disk,file=dbg", path, event, iotype,
+        error, once ? "on" : "off");
+    Disk *d;
+
+    image_new();
+    d = disk_start_cmd(cmd, props);
+    disk_setup(d, 1, 0);
+    return d;
+}
+
 static void disk_free(Disk *d)
 {
     g_free(d->dev->pdev);

@@ -72,6 +72,9 @@ char *nodes(const char *more);
  */
 Disk *disk_boot(const char *cmd);
 Disk *disk_start_cmd(const char *cmd, const char *props);
+/* On a new image, whose file fails such requests from this event on */
+Disk *disk_start_faulty(const char *event, const char *iotype, int error,
+                        bool once, const char *props);
 Disk *disk_start(const char *props);
 void disk_stop(Disk *d);
 

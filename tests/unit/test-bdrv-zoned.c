@@ -800,6 +800,7 @@ static void test_permission(void)
     BlockBackend *blk, *aware;
     BlockDriverState *bs;
     Error *err = NULL;
+    uint8_t data[512] = {};
     Req w;
 
     dev_reset();
@@ -835,6 +836,9 @@ static void test_permission(void)
     /* A reader gets an error where others would fail an assertion */
     g_assert_cmpint(append(blk, 0, 4 * KiB, 0, NULL), ==, -EPERM);
     g_assert_cmpint(mgmt(blk, BLK_ZO_RESET, 0, ZONE_SIZE, 0), ==, -EPERM);
+    g_assert_cmpint(blk_pwrite(blk, 0, sizeof(data), data, 0), ==, -EPERM);
+    g_assert_cmpint(blk_pwrite_zeroes(blk, 0, sizeof(data), 0), ==, -EPERM);
+    g_assert_cmpint(blk_pdiscard(blk, 0, sizeof(data), 0), ==, -EPERM);
     g_assert_cmpuint(dev.appends, ==, 1);
     g_assert_cmpuint(dev.mgmts, ==, 0);
 
