@@ -201,6 +201,40 @@ load_table(BlockDriverState *bs, Error **errp)
     return g_steal_pointer(&table);
 }
 
+static int coroutine_fn GRAPH_RDLOCK refresh_length(BlockDriverState *bs)
+{
+    BlockDriverState *below = bdrv_primary_bs(bs);
+    int ret = below ? refresh_length(below) : 0;
+
+    return ret < 0 ? ret : bdrv_co_refresh_total_sectors(bs,
+                                                         bs->total_sectors);
+}
+
+/*
+ * Somebody else may be writing the image that we open to read (force-share).
+ * The length of the file and what maps the data were read before the pointers,
+ * and must not be older: data below a pointer would read as zeros.
+ */
+static int coroutine_fn GRAPH_RDLOCK
+read_l1_again(BlockDriverState *bs, Error **errp)
+{
+    BDRVQcow2State *s = bs->opaque;
+    int ret = refresh_length(bs->file->bs);
+
+    if (ret >= 0) {
+        ret = bdrv_co_pread(bs->file, s->l1_table_offset,
+                            s->l1_size * L1E_SIZE, s->l1_table, 0);
+    }
+    if (ret < 0) {
+        error_setg_errno(errp, -ret, "Could not read L1 table");
+        return ret;
+    }
+    for (int i = 0; i < s->l1_size; i++) {
+        s->l1_table[i] = be64_to_cpu(s->l1_table[i]);
+    }
+    return 0;
+}
+
 int coroutine_fn qcow2_zoned_open(BlockDriverState *bs,
                                   const QCowHeader *header,
                                   const QDict *options, int flags,
@@ -257,6 +291,13 @@ int coroutine_fn qcow2_zoned_open(BlockDriverState *bs,
     if (!table) {
         error_prepend(errp, "Write-pointer table: ");
         return -EINVAL;
+    }
+    if (!(flags & BDRV_O_RDWR)) {
+        ret = read_l1_again(bs, errp);
+        if (ret < 0) {
+            g_free(table);
+            return ret;
+        }
     }
     s->zoned = qcow2_zoned_new(bs, h, table, errp);
     return s->zoned ? 0 : -ENOMEM;
