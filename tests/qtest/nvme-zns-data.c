@@ -414,6 +414,7 @@ static void test_read_only(const void *opaque)
         ZSA_CLOSE, ZSA_FINISH, ZSA_OPEN, ZSA_RESET,
     };
     const Backend *b = opaque;
+    g_autofree char *path = image_path("disk.img");
     g_autofree char *node = nodes(b, ",read-only=on");
     g_autofree char *ns = namespace_cmd(b, true, "");
     g_autofree char *cmd = g_strdup_printf("%s %s", node, ns);
@@ -439,6 +440,18 @@ static void test_read_only(const void *opaque)
     check_zone(c, 0, ZS_CLOSED, 8);
     check_zone(c, 1, ZS_EMPTY, 0);
     check_state(c, 2, ZS_FULL);
+
+    /* A drive that becomes writable later does not make the device so. */
+    qtest_qmp_assert_success(
+        c->qts, "{'execute': 'blockdev-reopen', 'arguments': {'options': ["
+        "{'driver': 'file', 'node-name': 'proto', 'filename': %s},"
+        "{'driver': 'qcow2', 'node-name': 'disk', 'file': 'proto'}]}}", path);
+    expect(do_write(c, 8, 1), WRITE_PROTECTED);
+    expect(do_append(c, 0, 1, NULL), WRITE_PROTECTED);
+    expect(do_simple(c, IO_WRITE_ZEROES, 8, 1), WRITE_PROTECTED);
+    expect(do_copy(c, 8, (Range[]) { { 0, 1 } }, 1), WRITE_PROTECTED);
+    expect(do_mgmt(c, 0, ZSA_RESET), WRITE_PROTECTED);
+    check_zone(c, 0, ZS_CLOSED, 8);
     ctrl_stop(c);
 }
 
