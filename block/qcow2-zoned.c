@@ -363,6 +363,27 @@ static void coroutine_fn end_write(Qcow2Zoned *z, ZonedWrite *zw, bool ok)
     zone_changed(z, zone);
 }
 
+/*
+ * End a write that came with @flags, whose data has been written (@ret >= 0).
+ * The generic layer's own flush for FUA comes when the write has ended: one
+ * that fails then has moved the write pointer for good, so that its retry
+ * would be refused.
+ */
+static int coroutine_fn GRAPH_RDLOCK
+settle_write(BlockDriverState *bs, Qcow2Zoned *z, ZonedWrite *zw,
+             BdrvRequestFlags flags, int ret)
+{
+    if (ret >= 0 && (flags & BDRV_REQ_FUA) && !ZONE_FAULT("fua-no-flush")) {
+        WITH_QEMU_LOCK_GUARD(&z->lock) {
+            zone_write_placed(z->rules, zw->w);
+            zone_changed(z, zone_rules_index(z->rules, zw->w->start));
+        }
+        ret = bdrv_co_flush(bs);
+    }
+    end_write(z, zw, ret >= 0);
+    return host_error(ret);
+}
+
 /* A write was accepted: where does it stand in its zone?  z->lock is held. */
 static void accepted(Qcow2Zoned *z, ZonedWrite *zw)
 {
@@ -606,9 +627,8 @@ qcow2_zoned_co_pwritev_part(BlockDriverState *bs, int64_t offset,
     if (ret < 0) {
         return ret;
     }
-    ret = write_data(bs, z, &zw, qiov, qiov_offset, flags);
-    end_write(z, &zw, ret >= 0);
-    return host_error(ret);
+    ret = write_data(bs, z, &zw, qiov, qiov_offset, flags & ~BDRV_REQ_FUA);
+    return settle_write(bs, z, &zw, flags, ret);
 }
 
 int coroutine_fn
@@ -634,8 +654,7 @@ qcow2_zoned_co_pwrite_zeroes(BlockDriverState *bs, int64_t offset,
         qcow2_zoned_extent_pass(z->extents, zw.extent, offset + bytes);
     }
     ret = zeroize(bs, offset, bytes, flags);
-    end_write(z, &zw, ret >= 0);
-    return host_error(ret);
+    return settle_write(bs, z, &zw, flags, ret);
 }
 
 int coroutine_fn
@@ -813,8 +832,12 @@ complete_prefix(BlockDriverState *bs, Qcow2Zoned *z, uint32_t zone,
         ZoneWrite *hole = NULL;
         int ret;
 
-        /* Not under an operation: it may be past its wait for writes. */
-        if (!zone_rules_op_pending(z->rules, zone)) {
+        /*
+         * Not under an operation that is past its wait for writes.  One that
+         * is not may wait for a FUA write that waits for this flush.
+         */
+        if (!zone_rules_op_pending(z->rules, zone) ||
+            zone_rules_op_waits(z->rules, zone)) {
             hole = zone_hole_begin(z->rules, zone);
         }
         if (hole) {

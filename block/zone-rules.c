@@ -35,8 +35,8 @@ struct ZoneRulesWritePriv {
     GList link;                 /* in ZoneBusy.open or .covered */
     RangeUser user;
     /*
-     * Zeros were written here once, so the pointer on disk may be above: the
-     * range holds zone_rules_complete() back no more.
+     * Something was put here once, zeros or a placed write, so the pointer on
+     * disk may be above: the range holds zone_rules_complete() back no more.
      */
     bool covered;
     bool dirty;                 /* a write failed since zeros were written */
@@ -354,6 +354,13 @@ bool zone_rules_op_pending(const ZoneRules *zr, uint32_t i)
     return zr->zones[i].pending;
 }
 
+bool zone_rules_op_waits(const ZoneRules *zr, uint32_t i)
+{
+    const ZoneBusy *b = zr->zones[i].busy;
+
+    return b && b->op && b->op->nr_busy;
+}
+
 uint64_t zone_rules_wp(const ZoneRules *zr, uint32_t i)
 {
     return zr->zones[i].wp;
@@ -626,6 +633,20 @@ int zone_append_begin(ZoneRules *zr, uint64_t offset, uint64_t bytes,
     return accept_write(zr, i, bytes, w);
 }
 
+/* Move range @r to those that hold nothing back, keeping them in order. */
+static void range_cover(ZoneBusy *b, ZoneRange *r)
+{
+    GList *l = b->covered.tail;
+
+    g_queue_unlink(&b->open, &r->link);
+    while (l && range_of(l)->w.start > r->w.start) {
+        l = l->prev;
+    }
+    g_queue_insert_before_link(&b->covered, l ? l->next : b->covered.head,
+                               &r->link);
+    r->covered = true;
+}
+
 /*
  * The last write accepted in zone @i failed: its range @r, and the holes
  * directly below, are taken back.  What was complete below stays.
@@ -668,13 +689,29 @@ void zone_write_end(ZoneRules *zr, ZoneWrite *w, bool ok)
     if (ok) {
         z->busy->acknowledged = MAX(z->busy->acknowledged, range_end(r));
         range_drop(z, r);
-    } else if (range_end(r) == z->wp) {
+    } else if (range_end(r) == z->wp && !r->covered) {
         give_back(zr, i, r);
     } else {
         r->dirty = true;
         z->busy->nr_dirty_holes++;
     }
     busy_put(z);
+}
+
+void zone_write_placed(ZoneRules *zr, ZoneWrite *w)
+{
+    ZoneRange *r = w->priv;
+    uint32_t i = zone_rules_index(zr, w->start);
+    Zone *z = &zr->zones[i];
+
+    if (is_conventional(zr, i)) {
+        return;
+    }
+    g_assert(r->user == RANGE_WRITE);
+    z->busy->acknowledged = MAX(z->busy->acknowledged, range_end(r));
+    if (!r->covered) {
+        range_cover(z->busy, r);
+    }
 }
 
 /*** Holes ***/
@@ -727,20 +764,6 @@ ZoneWrite *zone_hole_begin(ZoneRules *zr, uint32_t i)
     }
     range_claim(z, r, RANGE_FILL);
     return &r->w;
-}
-
-/* Move range @r to those that hold nothing back, keeping them in order. */
-static void range_cover(ZoneBusy *b, ZoneRange *r)
-{
-    GList *l = b->covered.tail;
-
-    g_queue_unlink(&b->open, &r->link);
-    while (l && range_of(l)->w.start > r->w.start) {
-        l = l->prev;
-    }
-    g_queue_insert_before_link(&b->covered, l ? l->next : b->covered.head,
-                               &r->link);
-    r->covered = true;
 }
 
 void zone_hole_end(ZoneRules *zr, ZoneWrite *w, bool ok)

@@ -129,6 +129,12 @@ uint32_t zone_rules_nr_active(const ZoneRules *zr);
  * queues the request.
  */
 bool zone_rules_op_pending(const ZoneRules *zr, uint32_t i);
+/*
+ * Does an operation on zone @i still wait for writes in flight, here or in
+ * another of its zones, with something unsettled here?  Then a hole may be
+ * claimed here: the operation waits for it too.
+ */
+bool zone_rules_op_waits(const ZoneRules *zr, uint32_t i);
 /* In how many zones?  An operation on all zones waits until it is none. */
 uint32_t zone_rules_nr_pending(const ZoneRules *zr);
 
@@ -188,6 +194,15 @@ int zone_append_begin(ZoneRules *zr, uint64_t offset, uint64_t bytes,
 void zone_write_end(ZoneRules *zr, ZoneWrite *w, bool ok);
 
 /*
+ * The data of write @w is in the image, but the write ends only once it is
+ * durable, its pointer included (BDRV_REQ_FUA).  From now on it counts as
+ * complete and acknowledged, so that a flush raises the pointer on disk over
+ * it; it is still in flight, and reads as zeros.  If it fails after this it is
+ * never given back but becomes a hole, like a failed write into a filled one.
+ */
+void zone_write_placed(ZoneRules *zr, ZoneWrite *w);
+
+/*
  * Writes in flight (accepted, not ended) and claimed holes in zone @i.  Writes
  * to conventional zones are not counted.
  */
@@ -195,7 +210,7 @@ uint32_t zone_rules_in_flight(const ZoneRules *zr, uint32_t i);
 
 /*
  * Absolute end of the prefix of zone @i in which every accepted byte is
- * complete (or is a filled hole): the highest value that the write pointer on
+ * complete or placed (or is a filled hole): the highest value that the write pointer on
  * disk may take once that data is durable.  == wp if nothing is in flight and
  * there is no unfilled hole.  It goes down only with a reset.  For
  * conventional zones: the zone's start.
@@ -203,8 +218,8 @@ uint32_t zone_rules_in_flight(const ZoneRules *zr, uint32_t i);
 uint64_t zone_rules_complete(const ZoneRules *zr, uint32_t i);
 
 /*
- * Absolute end of the highest completed write in zone @i; a flush that begins
- * now must cover everything below.  >= zone_rules_complete().
+ * Absolute end of the highest completed or placed write in zone @i; a flush
+ * that begins now must cover everything below.  >= zone_rules_complete().
  */
 uint64_t zone_rules_acknowledged(const ZoneRules *zr, uint32_t i);
 

@@ -47,6 +47,7 @@ const PlantedFault planted_faults[] = {
       .ops = twice_flushed, .inject = true },
     { "flush-error-lost", "a flush whose table write fails reports success",
       .ops = twice_flushed, .inject = true },
+    { "fua-no-flush", "a write with FUA is answered before it is durable" },
     { "unsure-forgotten", "what a failed reset wrote is not taken back",
       .ops = twice_flushed, .inject = true },
     { "unreserved", "clusters are mapped ahead beyond the end of the file" },

@@ -551,22 +551,6 @@ static void test_append(void)
     disk_stop(d);
 }
 
-static void check_append_fails(Disk *d, uint64_t sector, size_t out_len,
-                               size_t in_len, uint8_t status)
-{
-    uint8_t in[64];
-
-    for (Layout layout = SPLIT; layout <= CHOPPED; layout++) {
-        memset(in, POISON, sizeof(in));
-        g_assert_cmpuint(io_do(d, layout, VIRTIO_BLK_T_ZONE_APPEND, sector,
-                               NULL, out_len, in, in_len), ==, status);
-        /* append_sector is written on success only */
-        for (unsigned i = 0; i < sizeof(in); i++) {
-            g_assert_cmphex(in[i], ==, POISON);
-        }
-    }
-}
-
 static void test_append_misuse(void)
 {
     static const uint64_t sectors[] = {
@@ -768,316 +752,6 @@ static void test_read_only(void)
     disk_stop(d);
     g_assert_true(g_file_get_contents(path, &after, &after_len, NULL));
     g_assert_cmpmem(before, before_len, after, after_len);
-}
-
-/* Error policy */
-
-static void test_misplaced_does_not_stop(void)
-{
-    Disk *d;
-
-    image_new();
-    d = disk_start(",werror=stop,rerror=stop");
-    g_assert_cmpuint(do_write(d, ZONE + 8, 8), ==,
-                     VIRTIO_BLK_S_ZONE_UNALIGNED_WP);
-    g_assert_cmpuint(do_write(d, ZONE, CAP + 8), ==,
-                     VIRTIO_BLK_S_ZONE_INVALID_CMD);
-    g_assert_cmpuint(do_append(d, 0, 8, NULL), ==,
-                     VIRTIO_BLK_S_ZONE_INVALID_CMD);
-    g_assert_cmpuint(do_append(d, ZONE, CAP, NULL), ==, VIRTIO_BLK_S_OK);
-    g_assert_cmpuint(do_append(d, ZONE, 8, NULL), ==,
-                     VIRTIO_BLK_S_ZONE_INVALID_CMD);
-    g_assert_cmpuint(do_write(d, ZONE, 8), ==, VIRTIO_BLK_S_ZONE_INVALID_CMD);
-    g_assert_cmpuint(do_mgmt(d, VIRTIO_BLK_T_ZONE_OPEN, ZONE), ==,
-                     VIRTIO_BLK_S_ZONE_INVALID_CMD);
-    g_assert_cmpuint(do_mgmt(d, VIRTIO_BLK_T_ZONE_RESET, 0), ==,
-                     VIRTIO_BLK_S_ZONE_INVALID_CMD);
-    g_assert_cmpuint(do_mgmt(d, VIRTIO_BLK_T_ZONE_OPEN, 2 * ZONE), ==,
-                     VIRTIO_BLK_S_OK);
-    g_assert_cmpuint(do_mgmt(d, VIRTIO_BLK_T_ZONE_OPEN, 3 * ZONE), ==,
-                     VIRTIO_BLK_S_OK);
-    g_assert_cmpuint(do_write(d, 4 * ZONE, 8), ==,
-                     VIRTIO_BLK_S_ZONE_OPEN_RESOURCE);
-    g_assert_true(is_running(d));
-    g_assert_cmpint(blockstat(d, "failed_wr_operations"), ==, 4);
-    g_assert_null(qtest_qmp_event_ref(d->qts, "STOP"));
-    g_assert_null(qtest_qmp_event_ref(d->qts, "BLOCK_IO_ERROR"));
-    disk_stop(d);
-}
-
-static void check_full_write(Layout layout)
-{
-    Disk *d = full_start(",werror=stop");
-    uint8_t data[4096];
-    Io *io;
-
-    memset(data, 0x5a, sizeof(data));
-    io = io_queue_raw(d, 0, layout, VIRTIO_BLK_T_OUT, 2 * ZONE, data,
-                      sizeof(data), 0, false);
-    qtest_qmp_eventwait(d->qts, "STOP");
-    g_assert_cmphex(io_status(io), ==, PENDING);
-
-    /* Without room it stops once more, and loses nothing */
-    cont(d);
-    qtest_qmp_eventwait(d->qts, "STOP");
-    g_assert_cmphex(io_status(io), ==, PENDING);
-
-    room_made(d);
-    cont(d);
-    g_assert_cmpuint(io_wait(io, NULL), ==, VIRTIO_BLK_S_OK);
-    check_zone(d, 2, VIRTIO_BLK_ZS_IOPEN, 8);
-    check_data(d, 2 * ZONE, 8, 0x5a);
-    disk_stop(d);
-}
-
-static void test_full_write(void)
-{
-    check_full_write(SPLIT);
-}
-
-/* The retry finds its headers again although they share descriptors */
-static void test_full_write_joined(void)
-{
-    check_full_write(JOINED);
-    check_full_write(CHOPPED);
-}
-
-static void check_full_append(Layout layout)
-{
-    Disk *d = full_start(",werror=stop");
-    uint8_t data[4096];
-    uint64_t le;
-    Io *io;
-
-    memset(data, 0xc3, sizeof(data));
-    io = io_queue_raw(d, 0, layout, VIRTIO_BLK_T_ZONE_APPEND, 2 * ZONE, data,
-                      sizeof(data), sizeof(le), false);
-    qtest_qmp_eventwait(d->qts, "STOP");
-    g_assert_cmphex(io_status(io), ==, PENDING);
-    cont(d);
-    qtest_qmp_eventwait(d->qts, "STOP");
-    g_assert_cmphex(io_status(io), ==, PENDING);
-
-    room_made(d);
-    cont(d);
-    g_assert_cmpuint(io_wait(io, &le), ==, VIRTIO_BLK_S_OK);
-    g_assert_cmpuint(le64_to_cpu(le), ==, 2 * ZONE);
-    check_data(d, 2 * ZONE, 8, 0xc3);
-    check_zone(d, 2, VIRTIO_BLK_ZS_IOPEN, 8);
-    g_assert_cmpint(blockstat(d, "zone_append_operations"), ==, 1);
-    disk_stop(d);
-}
-
-static void test_full_append(void)
-{
-    check_full_append(SPLIT);
-}
-
-static void test_full_append_joined(void)
-{
-    check_full_append(JOINED);
-    check_full_append(CHOPPED);
-}
-
-/* The default policy is to stop for a full host */
-static void test_full_default(void)
-{
-    Disk *d = full_start("");
-    Io *io = io_submit(d, VIRTIO_BLK_T_ZONE_APPEND, ZONE, 4096, 8);
-
-    qtest_qmp_eventwait(d->qts, "STOP");
-    room_made(d);
-    cont(d);
-    g_assert_cmpuint(io_wait(io, NULL), ==, VIRTIO_BLK_S_OK);
-    disk_stop(d);
-}
-
-static void test_full_report(void)
-{
-    Disk *d = full_start(",werror=report");
-
-    g_assert_cmpuint(do_write(d, ZONE, 8), ==, VIRTIO_BLK_S_IOERR);
-    g_assert_cmpuint(do_append(d, 2 * ZONE, 8, NULL), ==, VIRTIO_BLK_S_IOERR);
-    g_assert_cmpint(blockstat(d, "failed_wr_operations"), ==, 1);
-    g_assert_cmpint(blockstat(d, "failed_zone_append_operations"), ==, 1);
-    g_assert_cmpint(blockstat(d, "zone_append_operations"), ==, 0);
-    g_assert_true(is_running(d));
-    room_made(d);
-    /* Nothing was written, so the write pointer is where it was */
-    g_assert_cmpuint(do_write(d, ZONE, 8), ==, VIRTIO_BLK_S_OK);
-    disk_stop(d);
-}
-
-/* No append is passed off as done, whose place nobody could tell */
-static void test_full_ignore(void)
-{
-    Disk *d = full_start(",werror=ignore");
-
-    check_append_fails(d, 2 * ZONE, 4096, 8, VIRTIO_BLK_S_IOERR);
-    g_assert_true(is_running(d));
-    disk_stop(d);
-}
-
-/*
- * Several writes to a zone fail, and more of them come before the guest is
- * stopped.  All succeed afterwards, in order.
- */
-static void test_full_queue(void)
-{
-    Disk *d = full_start(",werror=stop");
-    Io *io[12];
-
-    for (unsigned i = 0; i < 6; i++) {
-        io[i] = io_queue_raw(d, 0, i % 3, VIRTIO_BLK_T_OUT, ZONE + 8 * i,
-                             NULL, 4096, 0, true);
-    }
-    io[6] = io_queue(d, VIRTIO_BLK_T_ZONE_APPEND, 2 * ZONE, 4096, 8);
-    ring(d);
-    qtest_qmp_eventwait(d->qts, "STOP");
-    for (unsigned i = 7; i < 12; i++) {
-        io[i] = io_queue_raw(d, 0, i % 3, VIRTIO_BLK_T_OUT,
-                             ZONE + 8 * (i - 1), NULL, 4096, 0, true);
-    }
-    ring(d);
-    for (unsigned i = 0; i < 12; i++) {
-        g_assert_cmphex(io_status(io[i]), ==, PENDING);
-    }
-    room_made(d);
-    cont(d);
-    for (unsigned i = 0; i < 12; i++) {
-        g_assert_cmpuint(io_wait(io[i], NULL), ==, VIRTIO_BLK_S_OK);
-    }
-    check_zone(d, 1, VIRTIO_BLK_ZS_IOPEN, 88);
-    check_zone(d, 2, VIRTIO_BLK_ZS_IOPEN, 8);
-    disk_stop(d);
-}
-
-/* The device is reset while requests wait for a retry */
-static void test_full_reset(void)
-{
-    Disk *d = full_start(",werror=stop");
-    Io *io[3];
-
-    for (unsigned i = 0; i < 3; i++) {
-        io[i] = io_queue(d, VIRTIO_BLK_T_OUT, ZONE + 8 * i, 4096, 0);
-    }
-    ring(d);
-    qtest_qmp_eventwait(d->qts, "STOP");
-    qvirtio_reset(d->vdev);
-    cont(d);
-    for (unsigned i = 0; i < 3; i++) {
-        g_assert_cmphex(io_status(io[i]), ==, PENDING);
-        io_free(io[i]);
-    }
-    room_made(d);
-    disk_cleanup_queues(d);
-    qvirtio_set_acknowledge(d->vdev);
-    qvirtio_set_driver(d->vdev);
-    disk_setup(d, 1, 0);
-    /* None of them was written */
-    g_assert_cmpuint(do_write(d, ZONE, 8), ==, VIRTIO_BLK_S_OK);
-    check_zone(d, 1, VIRTIO_BLK_ZS_IOPEN, 8);
-    disk_stop(d);
-}
-
-/* Requests that wait for a retry go along with a migration */
-static void test_full_migrate(void)
-{
-    g_autofree char *state = image_path("migration");
-    g_autofree char *uri = g_strdup_printf("file:%s", state);
-    g_autofree char *cmd = NULL;
-    Disk *d = full_start(",werror=stop");
-    QTestState *to;
-    Io *io[6];
-
-    for (unsigned i = 0; i < 5; i++) {
-        io[i] = io_queue_raw(d, 0, i % 3, VIRTIO_BLK_T_OUT, ZONE + 8 * i,
-                             NULL, 4096, 0, true);
-    }
-    io[5] = io_queue_raw(d, 0, JOINED, VIRTIO_BLK_T_ZONE_APPEND, 2 * ZONE,
-                         NULL, 4096, 8, true);
-    ring(d);
-    qtest_qmp_eventwait(d->qts, "STOP");
-
-    unlink(state);
-    qtest_qmp_assert_success(d->qts, "{'execute': 'migrate',"
-                             "'arguments': {'uri': %s}}", uri);
-    wait_migrated(d->qts);
-
-    cmd = full_nodes(false);
-    to = qtest_initf("-nodefaults %s -incoming defer "
-                     "-device virtio-blk-pci,id=vd,drive=disk,addr=0x%x,"
-                     "werror=stop", cmd, SLOT);
-    qtest_qmp_assert_success(to, "{'execute': 'migrate-incoming',"
-                             "'arguments': {'uri': %s}}", uri);
-    wait_migrated(to);
-    qtest_qmp_assert_success(to, "{'execute': 'cont'}");
-    for (unsigned i = 0; i < 6; i++) {
-        gint64 start = g_get_monotonic_time();
-        uint64_t addr = io[i]->in + io[i]->in_len;
-        uint8_t status;
-
-        while ((status = qtest_readb(to, addr)) == PENDING) {
-            g_assert_cmpint(g_get_monotonic_time() - start, <, TIMEOUT_US);
-        }
-        g_assert_cmpuint(status, ==, VIRTIO_BLK_S_OK);
-        io_free(io[i]);
-    }
-    qtest_quit(to);
-    disk_stop(d);
-}
-
-/* A broken host stops the guest for every command that has to write */
-static void test_host_error(void)
-{
-    static const char *const policies[] = { "stop", "enospc", "report" };
-
-    for (unsigned i = 0; i < ARRAY_SIZE(policies); i++) {
-        g_autofree char *props = g_strdup_printf(",werror=%s", policies[i]);
-        bool stop = i == 0;
-        Disk *d = disk_start_faulty("none", "write", EIO, false, props);
-        Io *io[3];
-
-        io[0] = io_submit(d, VIRTIO_BLK_T_OUT, ZONE, 4096, 0);
-        io[1] = io_submit(d, VIRTIO_BLK_T_ZONE_APPEND, 2 * ZONE, 4096, 8);
-        io[2] = io_submit(d, VIRTIO_BLK_T_ZONE_FINISH, 3 * ZONE, 0, 0);
-        if (stop) {
-            /* Stopping waits for what is in flight. */
-            qtest_qmp_eventwait(d->qts, "STOP");
-            g_assert_false(is_running(d));
-            for (unsigned j = 0; j < 3; j++) {
-                g_assert_cmphex(io_status(io[j]), ==, PENDING);
-                io_free(io[j]);
-            }
-        } else {
-            for (unsigned j = 0; j < 3; j++) {
-                g_assert_cmpuint(io_wait(io[j], NULL), ==,
-                                 VIRTIO_BLK_S_IOERR);
-            }
-        }
-        g_assert_true(is_running(d) == !stop);
-        disk_stop(d);
-    }
-}
-
-/* ...and for a flush, too, whatever the host's error is called */
-static void test_host_flush_error(void)
-{
-    static const int errors[] = { EIO, ENOLINK, EBADE };
-
-    for (unsigned i = 0; i < ARRAY_SIZE(errors); i++) {
-        Disk *d = disk_start_faulty("zone_table_flush", "flush", errors[i],
-                                    true, ",werror=stop");
-        Io *io = io_submit(d, VIRTIO_BLK_T_OUT, ZONE, 4096, 0);
-
-        g_assert_cmpuint(io_wait(io, NULL), ==, VIRTIO_BLK_S_OK);
-        io = io_submit(d, VIRTIO_BLK_T_FLUSH, 0, 0, 0);
-        qtest_qmp_eventwait(d->qts, "STOP");
-        g_assert_cmphex(io_status(io), ==, PENDING);
-        qtest_qmp_assert_success(d->qts, "{'execute': 'cont'}");
-        g_assert_cmpuint(io_wait(io, NULL), ==, VIRTIO_BLK_S_OK);
-        disk_stop(d);
-    }
 }
 
 /* Lifetime */
@@ -1425,12 +1099,19 @@ static void test_random(void)
     check_image();
 }
 
+static void add_tests(const Test *tests)
+{
+    for (; tests->name; tests++) {
+        g_autofree char *path =
+            g_strdup_printf("virtio-blk-zoned/%s", tests->name);
+
+        qtest_add_func(path, tests->fn);
+    }
+}
+
 int main(int argc, char **argv)
 {
-    static const struct {
-        const char *name;
-        void (*fn)(void);
-    } tests[] = {
+    static const Test tests[] = {
         { "config", test_config },
         { "features", test_features },
         { "plain-drive-has-no-zones", test_plain },
@@ -1453,19 +1134,6 @@ int main(int argc, char **argv)
         { "order", test_order },
         { "zones-apart", test_zones_apart },
         { "read-only", test_read_only },
-        { "misplaced-does-not-stop", test_misplaced_does_not_stop },
-        { "full-write", test_full_write },
-        { "full-write-joined-buffers", test_full_write_joined },
-        { "full-append", test_full_append },
-        { "full-append-joined-buffers", test_full_append_joined },
-        { "full-default-policy", test_full_default },
-        { "full-report", test_full_report },
-        { "full-ignore", test_full_ignore },
-        { "full-queue", test_full_queue },
-        { "full-reset", test_full_reset },
-        { "full-migrate", test_full_migrate },
-        { "host-error", test_host_error },
-        { "host-flush-error", test_host_flush_error },
         { "restart", test_restart },
         { "unplug-in-flight", test_unplug },
         { "reset-in-flight", test_reset_in_flight },
@@ -1476,6 +1144,7 @@ int main(int argc, char **argv)
         { "multi-queue-unplug", test_multi_queue_unplug },
         { "multi-queue-quit", test_multi_queue_quit },
         { "random", test_random },
+        { }
     };
     int ret;
 
@@ -1487,12 +1156,8 @@ int main(int argc, char **argv)
 
     tmpdir = g_dir_make_tmp("virtio-blk-zoned-XXXXXX", NULL);
     g_assert_nonnull(tmpdir);
-    for (unsigned i = 0; i < ARRAY_SIZE(tests); i++) {
-        g_autofree char *path =
-            g_strdup_printf("virtio-blk-zoned/%s", tests[i].name);
-
-        qtest_add_func(path, tests[i].fn);
-    }
+    add_tests(tests);
+    add_tests(error_tests);
     ret = g_test_run();
     run("rm -rf %s", tmpdir);
     g_free(tmpdir);

@@ -324,6 +324,22 @@ uint8_t do_append(Disk *d, uint64_t sector, unsigned sectors,
     return ret;
 }
 
+void check_append_fails(Disk *d, uint64_t sector, size_t out_len,
+                        size_t in_len, uint8_t status)
+{
+    uint8_t in[64];
+
+    for (Layout layout = SPLIT; layout <= CHOPPED; layout++) {
+        memset(in, POISON, sizeof(in));
+        g_assert_cmpuint(io_do(d, layout, VIRTIO_BLK_T_ZONE_APPEND, sector,
+                               NULL, out_len, in, in_len), ==, status);
+        /* append_sector is written on success only */
+        for (unsigned i = 0; i < sizeof(in); i++) {
+            g_assert_cmphex(in[i], ==, POISON);
+        }
+    }
+}
+
 size_t report_len(unsigned nr)
 {
     return sizeof(struct virtio_blk_zone_report) + nr * sizeof(Zone);

@@ -56,6 +56,14 @@ typedef struct Io {
 
 typedef struct virtio_blk_zone_descriptor Zone;
 
+typedef struct Test {
+    const char *name;               /* NULL: the end */
+    void (*fn)(void);
+} Test;
+
+/* In virtio-blk-zoned-errors.c */
+extern const Test error_tests[];
+
 /* Where images are */
 extern char *tmpdir;
 
@@ -108,6 +116,9 @@ uint8_t do_mgmt(Disk *d, uint32_t type, uint64_t sector);
 uint8_t do_write(Disk *d, uint64_t sector, unsigned sectors);
 uint8_t do_append(Disk *d, uint64_t sector, unsigned sectors,
                   uint64_t *where);
+/* An append in each layout fails so, and writes nothing but its status. */
+void check_append_fails(Disk *d, uint64_t sector, size_t out_len,
+                        size_t in_len, uint8_t status);
 
 /* At most @max zones, in host byte order; returns how many */
 size_t report_len(unsigned nr);

@@ -38,6 +38,7 @@ static struct {
 
     /* What to do with it */
     int fail;               /* errno for the next append or operation */
+    int fail_flush;         /* errno for each flush */
     bool hold;              /* keep appends and writes until released */
     unsigned nr_held;
     Coroutine *held[8];
@@ -117,7 +118,7 @@ test_co_flush_to_os(BlockDriverState *bs)
 static int coroutine_fn GRAPH_RDLOCK test_co_flush(BlockDriverState *bs)
 {
     dev.flushes++;
-    return 0;
+    return -dev.fail_flush;
 }
 
 static int coroutine_fn GRAPH_RDLOCK
@@ -432,6 +433,7 @@ static void test_flush_generation(void)
 static void test_fua(void)
 {
     BlockBackend *blk;
+    int64_t pos;
 
     dev_reset();
     blk = zoned_blk();
@@ -453,6 +455,23 @@ static void test_fua(void)
                     -BLK_ZONE_ERR_FULL);
     g_assert_cmpuint(dev.flushes, ==, 2);
     dev.fail = 0;
+
+    /*
+     * Where only the flush fails, the data has its place, also under a filter;
+     * else there is none.
+     */
+    dev.fail_flush = EIO;
+    g_assert_cmpint(append(blk, 0, 4 * KiB, BDRV_REQ_FUA, &pos), ==, -EIO);
+    g_assert_cmpint(pos, ==, 12 * KiB);
+    dev.fail_flush = 0;
+    blk_flush(blk);
+    dev.fail = EIO;
+    g_assert_cmpint(append(blk, 0, 4 * KiB, BDRV_REQ_FUA, &pos), ==, -EIO);
+    g_assert_cmpint(pos, ==, -1);
+    dev.fail = 0;
+    g_assert_cmpint(append(blk, 2 * DISK_SIZE, 4 * KiB, 0, &pos), ==, -EIO);
+    g_assert_cmpint(pos, ==, -1);
+    dev.flushes = 2;
 
     /* cache=writethrough is FUA for everything that changes data */
     blk_set_enable_write_cache(blk, false);

@@ -497,6 +497,115 @@ static void test_old_and_new_holes(void)
     zone_rules_free(zr);
 }
 
+/* A write whose data is there counts before it ends, but is not read. */
+static void test_placed_write(void)
+{
+    ZoneRules *zr = new_rules(0, 0);
+    ZoneWrite *w1 = begin_next(zr, A, PART);
+    ZoneWrite *w2 = begin_next(zr, A, PART);
+    ZoneWrite *w3 = begin_next(zr, A, PART);
+    ZoneOp *zop;
+
+    zone_write_placed(zr, w2);
+    check_ends(zr, A, 0, 2 * PART);
+    g_assert_cmpuint(zone_rules_in_flight(zr, A), ==, 3);
+    zone_write_placed(zr, w1);
+    check_ends(zr, A, 2 * PART, 2 * PART);
+    CHECK_READ(zr, at(A), 3 * PART, -3 * (int64_t)PART);
+    /* An operation waits for it to end. */
+    zone_write_end(zr, w3, true);
+    zop = op_begin(zr, ZONE_OP_RESET, A);
+    zone_write_end(zr, w1, true);
+    g_assert_false(zone_op_drained(zr, zop));
+    zone_write_end(zr, w2, true);
+    g_assert_true(zone_op_drained(zr, zop));
+    zone_op_end(zr, zop, false);
+    check_ends(zr, A, 3 * PART, 3 * PART);
+    CHECK_READ(zr, at(A), 3 * PART, 3 * PART);
+    zone_rules_free(zr);
+}
+
+/* One that fails then keeps its place, for the pointer may be on disk. */
+static void test_placed_write_that_fails(void)
+{
+    ZoneRules *zr = new_rules(0, 0);
+    ZoneWrite *w;
+
+    put(zr, A, PART);
+    w = begin_next(zr, A, CAP - PART);
+    zone_write_placed(zr, w);
+    check(zr, A, FU, CAP);
+    zone_write_end(zr, w, false);
+    check(zr, A, FU, CAP);
+    check_ends(zr, A, CAP, CAP);
+    CHECK_READ(zr, at(A), CAP, PART, -(int64_t)(CAP - PART));
+    refuse_write(zr, at(A) + PART, PART, BLK_ZONE_ERR_FULL);
+    /* It is made again, and fails before its data is there. */
+    zone_write_end(zr, begin(zr, at(A) + PART, CAP - PART), false);
+    check_ends(zr, A, CAP, CAP);
+    /* Zeros take its place, and at last it does. */
+    zone_hole_end(zr, zone_hole_begin(zr, A), true);
+    g_assert_false(zone_rules_has_hole(zr, A));
+    w = begin(zr, at(A) + PART, CAP - PART);
+    zone_write_placed(zr, w);
+    zone_write_end(zr, w, true);
+    check(zr, A, FU, CAP);
+    CHECK_READ(zr, at(A), CAP, CAP);
+    zone_rules_free(zr);
+
+    /* What fails above it gives back down to it, and what failed below stays */
+    zr = new_rules(0, 0);
+    put(zr, A, PART);
+    {
+        ZoneWrite *low = begin_next(zr, A, PART);
+        ZoneWrite *mid = begin_next(zr, A, PART);
+        ZoneWrite *top = begin_next(zr, A, PART);
+
+        zone_write_placed(zr, mid);
+        zone_write_end(zr, low, false);
+        zone_write_end(zr, mid, false);
+        zone_write_end(zr, top, false);
+    }
+    check(zr, A, IO, 3 * PART);
+    check_ends(zr, A, PART, 3 * PART);
+    w = zone_hole_begin(zr, A);
+    g_assert_cmpuint(w->start, ==, at(A) + PART);
+    zone_hole_end(zr, w, true);
+    w = zone_hole_begin(zr, A);
+    g_assert_cmpuint(w->start, ==, at(A) + 2 * PART);
+    zone_hole_end(zr, w, true);
+    check_ends(zr, A, 3 * PART, 3 * PART);
+    zone_rules_free(zr);
+}
+
+/*
+ * A write that is placed may wait for a flush that has to fill a hole, and an
+ * operation on both zones for that write.
+ */
+static void test_hole_under_an_operation_that_waits(void)
+{
+    ZoneRules *zr = with_hole(PART);
+    ZoneWrite *w = begin_next(zr, B, PART), *hole;
+    ZoneOp *zop;
+
+    g_assert_false(zone_rules_op_waits(zr, A));
+    zone_write_placed(zr, w);
+    g_assert_cmpint(zone_op_begin(zr, ZONE_OP_RESET, 0, at(A), 2 * ZONE, &zop),
+                    ==, 0);
+    g_assert_true(zone_rules_op_waits(zr, A));
+    hole = zone_hole_begin(zr, A);
+    zone_write_end(zr, w, true);
+    g_assert_false(zone_op_drained(zr, zop));
+    g_assert_true(zone_rules_op_waits(zr, A));
+    zone_hole_end(zr, hole, true);
+    g_assert_true(zone_op_drained(zr, zop));
+    g_assert_false(zone_rules_op_waits(zr, A));
+    zone_op_end(zr, zop, true);
+    check(zr, A, EM, 0);
+    check(zr, B, EM, 0);
+    zone_rules_free(zr);
+}
+
 int main(int argc, char **argv)
 {
     static const struct {
@@ -528,6 +637,10 @@ int main(int argc, char **argv)
           test_reset_forgets_filled_holes },
         { "hole/lowest-first", test_holes_are_filled_lowest_first },
         { "hole/old-and-new", test_old_and_new_holes },
+        { "placed/counts-and-is-not-read", test_placed_write },
+        { "placed/keeps-its-place", test_placed_write_that_fails },
+        { "placed/hole-under-an-operation-that-waits",
+          test_hole_under_an_operation_that_waits },
     };
     size_t k;
 

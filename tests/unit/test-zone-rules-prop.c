@@ -16,7 +16,7 @@
 
 #define SECTOR          512u
 #define LEAST_HITS      100
-#define DEFAULT_OPS     3000000
+#define DEFAULT_OPS     4000000
 #define OPS_PER_DISK    300
 #define OPS_PER_MOOD    100
 #define MAX_FLIGHT      64
@@ -38,16 +38,16 @@ static bool chance(int percent)
 /*** Hits ***/
 
 typedef enum Op {
-    OP_WRITE, OP_REWRITE, OP_APPEND, OP_DONE, OP_FAIL, OP_FILL, OP_FILLED,
-    OP_FILL_FAIL, OP_OPEN, OP_CLOSE, OP_CLOSE_ZNS, OP_FINISH, OP_RESET,
+    OP_WRITE, OP_REWRITE, OP_APPEND, OP_PLACED, OP_DONE, OP_FAIL,
+    OP_FAIL_PLACED, OP_FILL, OP_FILLED, OP_FILL_FAIL, OP_OPEN, OP_CLOSE, OP_CLOSE_ZNS, OP_FINISH, OP_RESET,
     OP_OPEN_ALL, OP_CLOSE_ALL, OP_CLOSE_ALL_ZNS, OP_FINISH_ALL, OP_RESET_ALL,
     OP_MADE_ROOM, OP_READ, OP_REOPEN,
     NR_OPS
 } Op;
 
 static const char *const op_names[NR_OPS] = {
-    "write", "rewrite", "append", "write-done", "write-failed", "fill",
-    "fill-done", "fill-failed", "open", "close", "close-zns", "finish",
+    "write", "rewrite", "append", "write-placed", "write-done", "write-failed",
+    "placed-failed", "fill", "fill-done", "fill-failed", "open", "close", "close-zns", "finish",
     "reset", "open-all", "close-all", "close-all-zns", "finish-all",
     "reset-all", "made-room", "read", "reopen",
 };
@@ -115,6 +115,14 @@ static const struct {
     { OP_APPEND, "ReadOnly: read-only malformed bad-append" },
     { OP_APPEND, "Offline: offline malformed bad-append" },
 
+    { OP_PLACED, "Conventional: Conventional" },
+    { OP_PLACED, "Implicit: Implicit" },
+    { OP_PLACED, "Explicit: Explicit" },
+    { OP_PLACED, "Closed: Closed" },
+    { OP_PLACED, "Full: Full" },
+    { OP_PLACED, "ReadOnly: ReadOnly" },
+    { OP_PLACED, "Offline: Offline" },
+
     { OP_DONE, "Conventional: Conventional" },
     { OP_DONE, "Implicit: Implicit" },
     { OP_DONE, "Explicit: Explicit" },
@@ -130,6 +138,15 @@ static const struct {
     { OP_FAIL, "Full: Full Closed Empty" },
     { OP_FAIL, "ReadOnly: ReadOnly" },
     { OP_FAIL, "Offline: Offline" },
+
+    /* The write pointer stays. */
+    { OP_FAIL_PLACED, "Conventional: Conventional" },
+    { OP_FAIL_PLACED, "Implicit: Implicit" },
+    { OP_FAIL_PLACED, "Explicit: Explicit" },
+    { OP_FAIL_PLACED, "Closed: Closed" },
+    { OP_FAIL_PLACED, "Full: Full" },
+    { OP_FAIL_PLACED, "ReadOnly: ReadOnly" },
+    { OP_FAIL_PLACED, "Offline: Offline" },
 
     { OP_FILL, "Implicit: Implicit" },
     { OP_FILL, "Explicit: Explicit" },
@@ -298,6 +315,7 @@ typedef struct Flight {
     ZoneWrite *w;
     int id;                     /* in the model; 0: conventional */
     bool fill;
+    bool placed;
 } Flight;
 
 typedef struct Pending {
@@ -309,7 +327,7 @@ typedef struct Pending {
 
 /* What is likely for a while, in percent */
 static struct {
-    int end, fail, fill, reset, rewrite, all;
+    int end, place, fail, fill, reset, rewrite, all;
 } mood;
 
 static ZoneRules *zr;
@@ -403,6 +421,19 @@ static void check_reads(int i)
     }
 }
 
+/* Does an operation on zone @i wait, with something unsettled there? */
+static bool is_waited_for(int i)
+{
+    int k;
+
+    for (k = 0; k < nr_pending; k++) {
+        if (model_op_waits(&model, i, pending[k].changes)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Everything that can be asked of zone @i */
 static void check_zone(int i)
 {
@@ -427,6 +458,7 @@ static void check_zone(int i)
     g_assert_cmpuint(zone_rules_generation(zr, i), ==, z->generation);
     g_assert_true(zone_rules_has_hole(zr, i) == model_has_hole(&model, i));
     g_assert_true(zone_rules_op_pending(zr, i) == z->pending);
+    g_assert_true(zone_rules_op_waits(zr, i) == is_waited_for(i));
     check_reads(i);
 }
 
@@ -484,7 +516,7 @@ static int outcome(ModelResult r, int i)
 static void add_flight(ZoneWrite *w, int id, bool fill)
 {
     g_assert_nonnull(w);
-    flight[nr_flight++] = (Flight) { w, id, fill };
+    flight[nr_flight++] = (Flight) { w, id, fill, false };
 }
 
 /* A zone; more often than others the first sequential ones */
@@ -663,8 +695,27 @@ static bool do_end(bool certain)
     } else {
         model_write_end(&model, f.id, ok);
         zone_write_end(zr, f.w, ok);
-        hit(states_before[i], ok ? OP_DONE : OP_FAIL, model.zone[i].state);
+        hit(states_before[i], ok ? OP_DONE : f.placed ? OP_FAIL_PLACED :
+            OP_FAIL, model.zone[i].state);
     }
+    check_zone(i);
+    return true;
+}
+
+/* The data of one write that is in flight is there. */
+static bool do_place(void)
+{
+    Flight *f = &flight[below(nr_flight)];
+    int i;
+
+    if (!nr_flight || f->fill || f->placed) {
+        return false;
+    }
+    i = f->w->start / SECTOR / model.g.zone_size;
+    model_write_placed(&model, f->id);
+    zone_write_placed(zr, f->w);
+    f->placed = true;
+    hit(model.zone[i].state, OP_PLACED, model.zone[i].state);
     check_zone(i);
     return true;
 }
@@ -986,6 +1037,9 @@ static bool one_step(void)
     if (chance(mood.end)) {
         return do_end(false);
     }
+    if (chance(mood.place)) {
+        return do_place();
+    }
     if (chance(mood.fill)) {
         return do_fill_some();
     }
@@ -1019,6 +1073,7 @@ static void test_random(void)
         for (k = 0; k < OPS_PER_DISK; k++) {
             if (k % OPS_PER_MOOD == 0) {
                 mood.end = 3 + below(30);
+                mood.place = below(3) ? 0 : 15;
                 mood.fail = below(2) ? 5 : 60;
                 mood.fill = below(2) ? 2 : 20;
                 mood.reset = below(2) ? 60 : 15;

@@ -312,13 +312,32 @@ void model_write_end(Model *m, int id, bool ok)
     }
 }
 
-/* "A write that fails below others that succeeded leaves a hole" */
+void model_write_placed(Model *m, int id)
+{
+    ModelWrite *w;
+    int s;
+
+    if (!id) {
+        return;
+    }
+    /* Reading: like a filled hole, it lets the durable pointer pass. */
+    w = find(m, id);
+    w->filled_once = true;
+    for (s = w->start % m->g.zone_size; s < end_of(m, w); s++) {
+        m->zone[zone_of(m, w)].done[s] = true;
+    }
+}
+
+/*
+ * "A write that fails below others that succeeded leaves a hole"; so does one
+ * that had been placed itself
+ */
 static bool below_a_completed_one(const Model *m, const ModelWrite *w)
 {
     const ModelZone *z = &m->zone[zone_of(m, w)];
     int s;
 
-    for (s = end_of(m, w); s < m->g.zone_size; s++) {
+    for (s = w->start % m->g.zone_size; s < m->g.zone_size; s++) {
         if (z->done[s]) {
             return true;
         }
@@ -545,6 +564,18 @@ bool model_op_drained(const Model *m, const bool changes[MODEL_MAX_ZONES])
     return true;
 }
 
+bool model_op_waits(const Model *m, int i, const bool changes[MODEL_MAX_ZONES])
+{
+    int k;
+
+    for (k = 0; k < m->nr_writes; k++) {
+        if (zone_of(m, &m->write[k]) == i) {
+            return changes[i] && !model_op_drained(m, changes);
+        }
+    }
+    return false;
+}
+
 void model_op_end(Model *m, ModelOp op, const bool changes[MODEL_MAX_ZONES],
                   bool ok)
 {
@@ -574,7 +605,8 @@ void model_op_end(Model *m, ModelOp op, const bool changes[MODEL_MAX_ZONES],
             z->state = M_EMPTY;
         }
         for (s = 0; s < m->g.zone_size; s++) {
-            z->done[s] = op == M_FINISH && s < z->wp && !z->owner[s];
+            z->done[s] = op == M_FINISH && s < z->wp &&
+                         (z->done[s] || !z->owner[s]);
         }
     }
 }

@@ -80,6 +80,8 @@ int model_active(const Model *m);
 ModelResult model_write(Model *m, int at, int len, int *id);
 ModelResult model_append(Model *m, int at, int len, int *id, int *where);
 void model_write_end(Model *m, int id, bool ok);
+/* Its data is there; that it is durable is waited for. */
+void model_write_placed(Model *m, int id);
 
 /* Lowest hole to fill; 0: none. */
 int model_fill_begin(Model *m, int i);
@@ -96,6 +98,9 @@ int model_read(const Model *m, int sector);
 ModelResult model_op(Model *m, ModelOp op, bool all, bool zns, int at, int len,
                      bool changes[MODEL_MAX_ZONES]);
 bool model_op_drained(const Model *m, const bool changes[MODEL_MAX_ZONES]);
+/* It has not drained, and there are writes or holes in zone @i of @changes. */
+bool model_op_waits(const Model *m, int i,
+                    const bool changes[MODEL_MAX_ZONES]);
 void model_op_end(Model *m, ModelOp op, const bool changes[MODEL_MAX_ZONES],
                   bool ok);
 
