@@ -86,6 +86,7 @@ typedef struct ZonedWrite {
     ZoneWrite *w;
     ZoneExtent *extent;         /* NULL: nothing is mapped ahead for it */
     bool beyond;                /* it ends above what was mapped */
+    bool astray;                /* entries on disk have to be put right first */
 } ZonedWrite;
 
 /* A new value for a table entry */
@@ -124,6 +125,12 @@ struct Qcow2Zoned {
     uint32_t nr_blocks;
     /* Under table_lock: blocks whose last write or flush failed */
     unsigned long *unsure;
+    /*
+     * Under lock: a reset or finish has failed, and may have left its entry on
+     * disk.  Until z->table is written again, durably, nothing may be put in a
+     * zone that the entry would expose, and none may be called done.
+     */
+    bool astray;
 };
 
 static inline Qcow2Zoned *zoned_state(BlockDriverState *bs)
@@ -392,6 +399,7 @@ static void accepted(Qcow2Zoned *z, ZonedWrite *zw)
 
     zw->extent = NULL;
     zw->beyond = false;
+    zw->astray = z->astray;
     /* Not where it fills a hole, with data above. */
     if (zone >= z->hdr.nr_conventional &&
         zone_rules_wp(z->rules, zone) == end) {
@@ -443,6 +451,9 @@ static int coroutine_fn accept_append(Qcow2Zoned *z, uint64_t offset,
     return ret;
 }
 
+static int coroutine_fn GRAPH_RDLOCK put_right(BlockDriverState *bs,
+                                               Qcow2Zoned *z);
+
 /* The data of an accepted write */
 static int coroutine_fn GRAPH_RDLOCK
 write_data(BlockDriverState *bs, Qcow2Zoned *z, ZonedWrite *zw,
@@ -451,6 +462,13 @@ write_data(BlockDriverState *bs, Qcow2Zoned *z, ZonedWrite *zw,
     uint64_t start = zw->w->start;
     uint64_t bytes = zw->w->bytes;
 
+    if (zw->astray) {
+        int ret = put_right(bs, z);
+
+        if (ret < 0) {
+            return ret;
+        }
+    }
     if (zw->beyond) {
         uint32_t zone = zone_rules_index(z->rules, start);
 
@@ -653,7 +671,10 @@ qcow2_zoned_co_pwrite_zeroes(BlockDriverState *bs, int64_t offset,
     if (zw.beyond) {
         qcow2_zoned_extent_pass(z->extents, zw.extent, offset + bytes);
     }
-    ret = zeroize(bs, offset, bytes, flags);
+    ret = zw.astray ? put_right(bs, z) : 0;
+    if (ret >= 0) {
+        ret = zeroize(bs, offset, bytes, flags);
+    }
     return settle_write(bs, z, &zw, flags, ret);
 }
 
@@ -813,7 +834,46 @@ static void commit_changes(Qcow2Zoned *z, const EntryChange *changes,
         z->table[changes[i].zone] =
             qcow2_zoned_entry_encode(&z->hdr, changes[i].zone, changes[i].wp);
     }
-    bitmap_zero(z->unsure, z->nr_blocks);
+    /* What is astray has to be right durably, and a flush may not be yet. */
+    if (!z->astray) {
+        bitmap_zero(z->unsure, z->nr_blocks);
+    }
+}
+
+/* Write @changes, and what is unsure, and make it durable; table_lock held. */
+static int coroutine_fn GRAPH_RDLOCK
+change_table(BlockDriverState *bs, Qcow2Zoned *z, const EntryChange *changes,
+             size_t nr)
+{
+    int ret = write_changes(bs, z, changes, nr);
+
+    if (ret >= 0 && !(nr && ZONE_FAULT("reset-no-flush"))) {
+        BLKDBG_CO_EVENT(bs->file, BLKDBG_ZONE_TABLE_FLUSH);
+        ret = bdrv_co_flush(bs->file->bs);
+    }
+    if (ret >= 0) {
+        QEMU_LOCK_GUARD(&z->lock);
+        z->astray = false;
+        commit_changes(z, changes, nr);
+    }
+    return ret;
+}
+
+static bool is_astray(Qcow2Zoned *z)
+{
+    QEMU_LOCK_GUARD(&z->lock);
+    return z->astray && !ZONE_FAULT("astray-ignored");
+}
+
+/* Put z->table on disk again where an operation that failed left another. */
+static int coroutine_fn GRAPH_RDLOCK put_right(BlockDriverState *bs,
+                                               Qcow2Zoned *z)
+{
+    if (!is_astray(z)) {
+        return 0;
+    }
+    QEMU_LOCK_GUARD(&z->table_lock);
+    return is_astray(z) ? host_error(change_table(bs, z, NULL, 0)) : 0;
 }
 
 /* --- Flush --- */
@@ -946,6 +1006,12 @@ int coroutine_fn qcow2_zoned_co_flush_to_os(BlockDriverState *bs)
         return qcow2_co_flush_to_os(bs);
     }
 
+    /* Before what maps data is durable, which entries astray would expose. */
+    ret = put_right(bs, z);
+    if (ret < 0) {
+        return ret;
+    }
+
     samples = g_array_new(false, false, sizeof(EntryChange));
     WITH_QEMU_LOCK_GUARD(&z->lock) {
         clean = bitmap_empty(z->dirty, z->nr_blocks);
@@ -1004,10 +1070,28 @@ static bool block_differs(Qcow2Zoned *z, uint32_t block)
     return false;
 }
 
+/*
+ * Does a hole keep an entry of this block below what was acknowledged?  Only a
+ * flush fills holes.
+ */
+static bool block_has_gap(Qcow2Zoned *z, uint32_t block)
+{
+    uint32_t i;
+
+    for (i = first_zone_of(z, block); i < end_zone_of(z, block); i++) {
+        if (zone_rules_complete(z->rules, i) <
+            zone_rules_acknowledged(z->rules, i)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 int coroutine_mixed_fn qcow2_zoned_sync(BlockDriverState *bs)
 {
     Qcow2Zoned *z = zoned_state(bs);
     uint32_t block, i;
+    bool gap = false;
     int ret;
 
     if (!z || bdrv_is_read_only(bs) || (bs->open_flags & BDRV_O_INACTIVE)) {
@@ -1021,7 +1105,9 @@ int coroutine_mixed_fn qcow2_zoned_sync(BlockDriverState *bs)
     for (block = find_first_bit(z->dirty, z->nr_blocks);
          block < z->nr_blocks;
          block = find_next_bit(z->dirty, z->nr_blocks, block + 1)) {
-        if (!block_differs(z, block)) {
+        if (block_has_gap(z, block)) {
+            gap = true;
+        } else if (!block_differs(z, block)) {
             clear_bit(block, z->dirty);
         }
     }
@@ -1056,8 +1142,13 @@ int coroutine_mixed_fn qcow2_zoned_sync(BlockDriverState *bs)
     if (ret < 0) {
         return ret;
     }
-    bitmap_zero(z->dirty, z->nr_blocks);
     bitmap_zero(z->unsure, z->nr_blocks);
+    z->astray = false;
+    if (gap) {
+        /* What is dirty stays so: a flush may yet succeed, and this after it */
+        return -EIO;
+    }
+    bitmap_zero(z->dirty, z->nr_blocks);
     return 0;
 }
 
@@ -1173,17 +1264,14 @@ run_op(BlockDriverState *bs, Qcow2Zoned *z, ZoneOp *op)
         if (unmap && ZONE_FAULT("free-before-reset")) {
             discard_zones(bs, z, op);
         }
-        ret = write_changes(bs, z, changes, op->nr);
-        if (ret >= 0 && !ZONE_FAULT("reset-no-flush")) {
-            BLKDBG_CO_EVENT(bs->file, BLKDBG_ZONE_TABLE_FLUSH);
-            ret = bdrv_co_flush(bs->file->bs);
-        }
-    }
-    if (ret >= 0) {
-        WITH_QEMU_LOCK_GUARD(&z->lock) {
-            commit_changes(z, changes, op->nr);
-        }
-        if (unmap) {
+        ret = change_table(bs, z, changes, op->nr);
+        if (ret < 0 && !ZONE_FAULT("unsure-forgotten")) {
+            WITH_QEMU_LOCK_GUARD(&z->lock) {
+                z->astray = true;
+            }
+            /* At once if possible; else whoever comes next has to. */
+            change_table(bs, z, NULL, 0);
+        } else if (ret >= 0 && unmap) {
             /* Before the zones take writes again, which would be lost. */
             discard_zones(bs, z, op);
         }
@@ -1316,6 +1404,9 @@ qcow2_zoned_co_zone_mgmt(BlockDriverState *bs, BlockZoneOp op, int64_t offset,
     nr = zop ? zop->nr : 0;
     if (ret >= 0 && zop) {
         ret = host_error(run_op(bs, z, zop));
+    } else if (ret >= 0 && (op == BLK_ZO_RESET || op == BLK_ZO_FINISH)) {
+        /* Nothing to change, so that it had better be so on disk. */
+        ret = put_right(bs, z);
     }
     if (ret >= 0 && op == BLK_ZO_FINISH && !(flags & BDRV_ZONE_ALL)) {
         ret = host_error(settle_full_zones(bs, z, offset, len));

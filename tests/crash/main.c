@@ -494,18 +494,50 @@ static bool sequences_mode(unsigned nr)
 
 /* Injected faults */
 
+/*
+ * Operations that follow one that fails at once, with no flush between: on
+ * zones with old data in their clusters, Empty, full, and with room
+ */
+static const char one_upon_another[] =
+    "w1@0.253 w2@0.100 f0@0.0 r1@0.0 r2@0.0 f0@0.0 "
+    "F1@0.0 w1@0.8 f0@0.0 r1@0.0 w1@0.16 f0@0.0 r1@0.0 w1@0.8 f0@0.0 "
+    "r1@0.0 F1@0.0 r1@0.0 F1@0.0 F1@0.0 r1@0.0 r1@0.0 w1@0.253 f0@0.0 "
+    "r1@0.0 F1@0.0 r1@0.0 w1@0.253 F1@0.0 r1@0.0 F1@0.0 X0@0.0 X0@0.0 "
+    "w2@0.30 F2@0.0 a2@0.20 f0@0.0 X0@0.0 F2@0.0 X0@0.0 z2@0.40 A2@0.8 "
+    "P1@0.0 w2@0.8 f0@0.0 Q1@0.0 P1@0.0 Q1@0.0 Q1@0.0 W1@0.16 f0@0.0";
+
 typedef struct FaultRange {
     Config cfg;
+    const char *list;           /* of operations; NULL: all that there are */
     unsigned from[FOP__MAX + 1]; /* first item of each kind */
     uint64_t ops[FOP__MAX];
 } FaultRange;
 
 static const int fault_errno[] = { EIO, ENOSPC };
 
+static Workload *fault_workload(const FaultRange *f)
+{
+    g_autofree char *line = NULL;
+    g_autofree char *list = NULL;
+    char *why = NULL;
+    Workload *w;
+
+    if (!f->list) {
+        return workload_everything(&f->cfg, opt.seed);
+    }
+    w = workload_generate(&f->cfg, opt.seed, 0);
+    line = workload_format(w);
+    list = g_strconcat(line, f->list, NULL);
+    workload_free(w);
+    w = workload_parse(list, &why);
+    g_assert(w);
+    return w;
+}
+
 static bool count_file_ops(Batch *batch, unsigned item, Report *r)
 {
     FaultRange *f = batch->opaque;
-    Workload *w = workload_everything(&f->cfg, opt.seed);
+    Workload *w = fault_workload(f);
     char *why = NULL;
     g_autofree char *line = workload_format(w);
     Run *run;
@@ -536,11 +568,13 @@ static bool count_file_ops(Batch *batch, unsigned item, Report *r)
 static bool fault_item(Batch *batch, unsigned item, Report *r)
 {
     FaultRange *f = batch->opaque;
-    Workload *w = workload_everything(&f->cfg, opt.seed);
-    Limits lim = { .per_workload = 20, .only_cuts = true };
+    Workload *w = fault_workload(f);
+    Limits lim = opt.lim;
     unsigned k = 0;
     bool ok;
 
+    lim.per_workload = 40;
+    lim.from_failure = true;
     w->fail_errno = fault_errno[item % 2];
     item /= 2;
     w->fail_len = 1;
@@ -558,11 +592,12 @@ static bool fault_item(Batch *batch, unsigned item, Report *r)
     return ok;
 }
 
-static bool faults_of(const char *name, const Config *c)
+static bool faults_of(const char *name, const Config *c, const char *list)
 {
-    FaultRange f = { .cfg = *c };
+    FaultRange f = { .cfg = *c, .list = list };
     Batch count = { .run = count_file_ops, .nr = 1, .opaque = &f };
     Batch batch = { .run = fault_item, .opaque = &f };
+    unsigned least = list ? 100 : 150;
     uint64_t all = 0;
     bool ok = run_batch(&count, 1, 1);
     bool enough = true;
@@ -579,9 +614,9 @@ static bool faults_of(const char *name, const Config *c)
         printf("# %s: %" PRIu64 " file operations of kind %s\n", name,
                f.ops[k], file_op_name[k]);
     }
-    enough = all >= 150;
+    enough = all >= least;
     printf("%s - %s: the workload makes %" PRIu64 " file operations, at least "
-           "150\n", enough ? "ok" : "not ok", name, all);
+           "%u\n", enough ? "ok" : "not ok", name, all, least);
     batch.nr = (opt.longer ? 4 : 2) * all;
     ok = run_batch(&batch, opt.jobs, 5);
     printf("# %s: %" PRIu64 " runs, %" PRIu64 " file operations failed, %"
@@ -606,10 +641,12 @@ static bool faults_mode(void)
     c.zcap -= 3 * 512;
     c.size = 3 * c.zsize;
     c.conv = 1;
-    ok = faults_of("keeping clusters", &c);
+    ok = faults_of("keeping clusters", &c, NULL);
+    c.depth = 0;
+    ok &= faults_of("one upon another", &c, one_upon_another);
     c.unmap = 1;
     c.cluster = 16 * 1024;
-    return faults_of("discard=unmap", &c) && ok;
+    return faults_of("discard=unmap", &c, NULL) && ok;
 }
 
 /* Planted faults */
@@ -648,7 +685,15 @@ static bool planted_item(Batch *batch, unsigned item, Report *r)
             w->fail_len = 1;
             w->fail_nth = 1 + item / 2;
             lim.per_workload = 20;
+            lim.from_failure = true;
             lim.only_cuts = true;
+            if (p->longer) {
+                w->fail_kind = FOP_FLUSH;
+                w->fail_errno = EIO;
+                w->fail_len = 3;
+                w->fail_nth = 1 + item;
+                lim = opt.lim;
+            }
         }
         ok = judge_item(w, &lim, r);
     } else {
@@ -725,7 +770,7 @@ static bool replay_mode(const char *text)
     }
     start_qemu();
     if (w->fail_errno) {
-        opt.lim.only_cuts = true;
+        opt.lim.from_failure = true;
     }
     ok = judge_workload(w, &opt.lim, &t, &why);
     for (unsigned i = 0; memlog && i < memlog->len; i++) {

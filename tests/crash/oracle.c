@@ -334,8 +334,11 @@ static bool add_story(Oracle *o, Zone *z, const int *order, int nr)
     for (int j = 0; j < z->nr_ops; j++) {
         const OracleOp *op = &o->ops[z->op[j]];
 
-        for (int k = 0; op->ret && is_write(op) && !op->refused &&
-             k < z->nr_lives; k++) {
+        if (!op->ret || op->refused ||
+            (!is_write(op) && op->type != ORACLE_FINISH)) {
+            continue;
+        }
+        for (int k = 0; k < z->nr_lives; k++) {
             z->life[k].loose = true;
         }
     }
@@ -475,15 +478,59 @@ static int write_durable_at(const Oracle *o, const OracleOp *op)
 }
 
 /*
- * A sector below the write pointer that differs from the life's picture.  It
- * may be a failed write's (in part), or a hole that was filled with zeros and
- * whose second write is not durable yet: then *@until says up to when.
+ * Operation @op on zone @z has failed: may the zone be, at time @t, as it would
+ * have left it?  Until the next flush, unless something has succeeded there
+ * since: that comes upon the zone as it was.
  */
-static bool sector_excused(const Oracle *o, const Zone *z, int life,
+static bool failed_op_shows(const Oracle *o, const Zone *z,
+                            const OracleOp *op, int t)
+{
+    if (!op->ret || op->refused || op->submit > t) {
+        return false;
+    }
+    if (op->ack > t) {
+        return true;
+    }
+    for (int j = 0; j < z->nr_ops; j++) {
+        const OracleOp *next = &o->ops[z->op[j]];
+
+        if (!next->ret && next->submit > op->ack && next->ack <= t &&
+            (is_write(next) || next->type == ORACLE_RESET ||
+             next->type == ORACLE_FINISH)) {
+            return false;
+        }
+    }
+    return durable_at(o, op->ack) > t;
+}
+
+/* Was there a finish that failed before @op came? */
+static bool after_failed_finish(const Oracle *o, const Zone *z,
+                                const OracleOp *op)
+{
+    for (int j = 0; j < z->nr_ops; j++) {
+        const OracleOp *before = &o->ops[z->op[j]];
+
+        if (before->type == ORACLE_FINISH && before->ret &&
+            !before->refused && before->ack < op->submit) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/*
+ * A sector below the write pointer (@full: which is at the capacity) that
+ * differs from the life's picture.  It may be a failed write's (in part), or a
+ * hole that was filled with zeros and whose second write is not durable yet, or
+ * what a failed finish has left before a write came: then *@until says up to
+ * when.
+ */
+static bool sector_excused(const Oracle *o, const Zone *z, int life, bool full,
                            const uint8_t *p, uint64_t rel, int *until)
 {
     uint64_t at = z->z.start + rel;
     uint8_t want[ORACLE_SECTOR];
+    bool zeros = all_zero(p, ORACLE_SECTOR);
     bool failed_here = false;
     int limit = ORACLE_NEVER;
 
@@ -502,9 +549,13 @@ static bool sector_excused(const Oracle *o, const Zone *z, int life,
             }
         } else if (!op->ret && z->op_life[j] == life) {
             limit = write_durable_at(o, op);
+            if (full && zeros && after_failed_finish(o, z, op)) {
+                failed_here = true;
+                limit = op->ack;
+            }
         }
     }
-    if (failed_here && all_zero(p, ORACLE_SECTOR)) {
+    if (failed_here && zeros) {
         if (limit < *until) {
             *until = limit;
         }
@@ -533,8 +584,8 @@ static bool zone_matches(const Oracle *o, const Zone *z, int life,
         if (!memcmp(d + s, l->pic + s, ORACLE_SECTOR)) {
             continue;
         }
-        if (l->loose && sector_excused(o, z, life, d + s, s,
-                                       &l->holes_until)) {
+        if (l->loose && sector_excused(o, z, life, below == z->z.capacity,
+                                       d + s, s, &l->holes_until)) {
             continue;
         }
         l->seen = 0;
@@ -579,10 +630,7 @@ static void life_bounds(const Oracle *o, const Zone *z, int life, int t,
             }
         } else if (op->type == ORACLE_FINISH) {
             if (op->ret) {
-                if (!op->refused && (op->ack > t ||
-                                     durable_at(o, op->ack) > t)) {
-                    b->full_ok = true;
-                }
+                b->full_ok |= failed_op_shows(o, z, op, t);
             } else if (z->op_life[j] == life) {
                 b->full_ok = true;
                 if (op->ack <= t) {
@@ -602,9 +650,7 @@ static bool failed_reset_shows(const Oracle *o, const Zone *z, int t)
     for (int j = 0; j < z->nr_ops; j++) {
         const OracleOp *op = &o->ops[z->op[j]];
 
-        if (op->type == ORACLE_RESET && op->ret && !op->refused &&
-            op->submit <= t &&
-            (op->ack > t || durable_at(o, op->ack) > t)) {
+        if (op->type == ORACLE_RESET && failed_op_shows(o, z, op, t)) {
             return true;
         }
     }

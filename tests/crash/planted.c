@@ -18,6 +18,11 @@ static const char twice_flushed[] =
     "r1@0.0 f0@0.0 f0@0.0 w1@0.4 f0@0.0 f0@0.0 r2@0.0 f0@0.0 f0@0.0 "
     "w2@0.7 f0@0.0 f0@0.0 F1@0.0 f0@0.0 f0@0.0";
 
+/* An operation that fails, and what comes next, in a zone with old data */
+static const char upon_failed[] =
+    "w1@0.40 f0@0.0 r1@0.0 f0@0.0 F1@0.0 w1@0.8 w1@0.8 f0@0.0 f0@0.0 "
+    "r1@0.0 F1@0.0 w1@0.4 w1@0.4 f0@0.0 f0@0.0";
+
 /*
  * In its second life, a zone's first extent is new, and the rest is as it was:
  * while the first write maps, the second waits with the next extent.
@@ -50,6 +55,8 @@ const PlantedFault planted_faults[] = {
     { "fua-no-flush", "a write with FUA is answered before it is durable" },
     { "unsure-forgotten", "what a failed reset wrote is not taken back",
       .ops = twice_flushed, .inject = true },
+    { "astray-ignored", "a write comes over what a failed finish has left",
+      .ops = upon_failed, .inject = true, .longer = true },
     { "unreserved", "clusters are mapped ahead beyond the end of the file" },
     { "past-capacity", "clusters are mapped ahead past a zone's capacity" },
     { "map-over-zeros", "a write that is late maps clusters over zeros",

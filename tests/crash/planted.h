@@ -14,6 +14,7 @@ typedef struct PlantedFault {
      */
     const char *ops;
     bool inject;
+    bool longer;                /* errors last for three flushes in a row */
     bool unmap;
     unsigned pass;
     bool extents;               /* zones of several extents */

@@ -419,7 +419,7 @@ static bool judge_epoch(Judge *j)
     g_autofree uint8_t *set = g_malloc0(n + 1);
     unsigned samples;
 
-    if (j->lim->only_cuts && (j->end < memslot[0].first_failure ||
+    if (j->lim->from_failure && (j->end < memslot[0].first_failure ||
                               (!j->left && j->end != j->run->closed))) {
         return true;
     }

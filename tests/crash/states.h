@@ -29,8 +29,8 @@ typedef struct Limits {
     unsigned per_workload;      /* states */
     unsigned exhaustive;        /* epochs of so many writes: all subsets */
     unsigned sample;            /* of larger ones: so many */
-    /* Nothing but cuts at flushes, from the first injected fault on */
-    bool only_cuts;
+    bool from_failure;          /* none before the first injected fault */
+    bool only_cuts;             /* nothing but cuts at flushes */
     bool verbose;               /* print the requests and their times */
 } Limits;
 
