@@ -104,9 +104,9 @@ bool bdrv_zoned_refuse_overwrite(const char *filename, Error **errp)
 
     ret = bs->bl.zoned != BLK_Z_NONE;
     if (ret) {
-        error_setg(errp, "'%s' is a zoned image, which this program cannot "
-                   "write into: it does not know zones; remove the file first "
-                   "if it is to be replaced", filename);
+        error_setg(errp, "'%s' is a zoned image, which takes writes at its "
+                   "write pointers only; remove the file first if it is to be "
+                   "replaced", filename);
     }
     bdrv_unref(bs);
     return ret;

@@ -39,7 +39,7 @@ bool bdrv_zoned_refuse(BlockDriverState *bs, BdrvZonedOp op, Error **errp);
 int bdrv_zoned_check(BlockDriverState *bs, BdrvZonedOp op, Error **errp);
 
 /*
- * For tools that are about to make @filename anew: true, with an error, if
+ * For copies that are about to make @filename anew: true, with an error, if
  * there is a zoned image there now, which the caller's user more likely
  * wanted to write into.  Main loop only.
  */
