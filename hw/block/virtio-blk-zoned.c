@@ -118,6 +118,10 @@ bool virtio_blk_zoned_error(VirtIOBlockReq *req, int error, bool acct_failed)
         VIRTIO_BLK_T_FLUSH || !zoned_status(s, error, &status)) {
         return false;
     }
+    /* One that throttling has held back comes too late to be deferred before */
+    if (error == BLK_ZONE_ERR_UNALIGNED_WP && virtio_blk_zoned_defer(req)) {
+        return true;
+    }
     if (acct_failed) {
         block_acct_failed(blk_get_stats(s->blk), &req->acct);
     }
@@ -499,6 +503,7 @@ bool virtio_blk_zoned_defer(VirtIOBlockReq *req)
         if (r->vq == req->vq) {
             iov_discard_undo(&req->inhdr_undo);
             iov_discard_undo(&req->outhdr_undo);
+            req->mr_next = NULL;
             req->next = s->rq;
             s->rq = req;
             return true;

@@ -352,6 +352,47 @@ static void test_host_sync_error(void)
     }
 }
 
+static void throttle(Disk *d, int64_t iops)
+{
+    qtest_qmp_assert_success(
+        d->qts, "{'execute': 'block_set_io_throttle', 'arguments': {"
+        "'id': '/machine/peripheral/vd/virtio-backend', 'bps': 0, 'bps_rd': 0,"
+        "'bps_wr': 0, 'iops': 0, 'iops_rd': 0, 'iops_wr': %" PRId64 "}}", iops);
+}
+
+/*
+ * Throttling holds a write back, and the one before it fails meanwhile: it
+ * misses a write pointer that has gone down, which it is not to be told.
+ */
+static void test_host_error_throttled(void)
+{
+    Disk *d = disk_start_faulty("write_aio", "write", EIO, true,
+                                ",werror=stop");
+    Io *io[4];
+
+    throttle(d, 1);
+    for (unsigned i = 0; i < ARRAY_SIZE(io); i++) {
+        io[i] = io_queue_raw(d, 0, i % 3, VIRTIO_BLK_T_OUT, ZONE + 8 * i, NULL,
+                             4096, 0, true);
+    }
+    ring(d);
+    qtest_qmp_eventwait(d->qts, "STOP");
+    for (unsigned i = 0; i < ARRAY_SIZE(io); i++) {
+        g_assert_cmphex(io_status(io[i]), ==, PENDING);
+    }
+
+    throttle(d, 0);
+    cont(d);
+    for (unsigned i = 0; i < ARRAY_SIZE(io); i++) {
+        g_assert_cmpuint(io_wait(io[i], NULL), ==, VIRTIO_BLK_S_OK);
+    }
+    check_zone(d, 1, VIRTIO_BLK_ZS_IOPEN, 8 * ARRAY_SIZE(io));
+    /* One that is misplaced is told so. */
+    g_assert_cmpuint(do_write(d, ZONE, 8), ==, VIRTIO_BLK_S_ZONE_UNALIGNED_WP);
+    disk_stop(d);
+    check_image();
+}
+
 const Test error_tests[] = {
     { "misplaced-does-not-stop", test_misplaced_does_not_stop },
     { "full-write", test_full_write },
@@ -367,5 +408,6 @@ const Test error_tests[] = {
     { "host-error", test_host_error },
     { "host-flush-error", test_host_flush_error },
     { "host-sync-error", test_host_sync_error },
+    { "host-error-throttled", test_host_error_throttled },
     { }
 };
