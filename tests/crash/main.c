@@ -43,7 +43,7 @@ typedef struct Options {
 
 static Options opt = {
     .seed = 1,
-    .workloads = 240,
+    .workloads = 260,
     .states = 20000,
     .ops = 14,
     .jobs = 2,
@@ -388,17 +388,19 @@ static void print_tally(const Tally *t)
 static bool random_workload(Batch *batch, unsigned item, Report *r)
 {
     Config c;
-    unsigned axis;
+    unsigned axes[2];
     uint64_t before = r->tally.states;
     Workload *w;
     bool ok;
 
-    config_pick(&c, opt.seed, item, &axis);
+    config_pick(&c, opt.seed, item, axes);
     w = workload_generate(&c, opt.seed * 1000003 + item, opt.ops);
     ok = judge_item(w, &opt.lim, r);
     workload_free(w);
-    r->axis_workloads[axis]++;
-    r->axis_states[axis] += r->tally.states - before;
+    for (unsigned k = 0; k < (axes[1] ? 2 : 1); k++) {
+        r->axis_workloads[axes[k]]++;
+        r->axis_states[axes[k]] += r->tally.states - before;
+    }
     return ok;
 }
 
@@ -420,6 +422,8 @@ static bool random_mode(void)
                axis_name[k], batch.sum.axis_workloads[k],
                batch.sum.axis_states[k]);
     }
+    printf("# %u of the %u kinds of image: each axis alone, and each pair\n",
+           MIN(opt.workloads, config_kinds()), config_kinds());
     printf("# %.0f states a second\n",
            batch.sum.tally.states / MAX(secs, 0.01));
     if (!ok) {
@@ -655,7 +659,7 @@ static bool planted_item(Batch *batch, unsigned item, Report *r)
 {
     const PlantedFault *p = batch->opaque;
     Config c;
-    unsigned axis;
+    unsigned axes[2];
     Workload *w;
     bool ok;
 
@@ -697,7 +701,7 @@ static bool planted_item(Batch *batch, unsigned item, Report *r)
         }
         ok = judge_item(w, &lim, r);
     } else {
-        config_pick(&c, opt.seed, item, &axis);
+        config_pick(&c, opt.seed, item, axes);
         c.luks = 0;
         c.act = 0;
         c.open = 0;
@@ -885,7 +889,7 @@ int main(int argc, char **argv)
         usage(stderr);
         return 2;
     }
-    opt.lim.per_workload = MAX(opt.states / opt.workloads, 16) * 5 / 2;
+    opt.lim.per_workload = MAX(opt.states / opt.workloads, 16) * 3;
     if (replay) {
         opt.lim.per_workload = 100000;
         opt.lim.verbose = true;

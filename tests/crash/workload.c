@@ -146,17 +146,60 @@ static void config_vary(Config *c, unsigned axis, Rnd *r)
     }
 }
 
-void config_pick(Config *c, uint64_t seed, unsigned i, unsigned *axis)
+/* These say how large a zone is and how many there are. */
+static bool is_geometry(unsigned axis)
+{
+    return axis == 6 || axis == 7 || axis == 13 || axis == 15;
+}
+
+static bool pair_exists(unsigned a, unsigned b)
+{
+    if (is_geometry(a) && is_geometry(b)) {
+        return false;
+    }
+    /* One limit or the other; subclusters need 16 KiB */
+    return !(a == 4 && b == 5) && !(a == 6 && b == 8) && !(a == 8 && b == 13) &&
+           !(a == 8 && b == 15);
+}
+
+static unsigned pick_axes(unsigned n, unsigned axes[2])
+{
+    unsigned nr = nr_axes;
+
+    axes[0] = n;
+    axes[1] = 0;
+    for (unsigned a = 1; a < nr_axes; a++) {
+        for (unsigned b = a + 1; b < nr_axes; b++) {
+            if (pair_exists(a, b)) {
+                if (nr++ == n) {
+                    axes[0] = a;
+                    axes[1] = b;
+                }
+            }
+        }
+    }
+    return nr;
+}
+
+unsigned config_kinds(void)
+{
+    unsigned axes[2];
+
+    return pick_axes(0, axes);
+}
+
+void config_pick(Config *c, uint64_t seed, unsigned i, unsigned axes[2])
 {
     Rnd r = { seed ^ (i * 0x51ed2701ull) };
-    unsigned second;
+    unsigned kinds = config_kinds();
+    unsigned geometry;
 
-    /* Each axis in turn, half of the time together with one more. */
+    /* So that any part of them has axes from all over; it is a prime. */
+    pick_axes((uint64_t)i * 10007 % kinds, axes);
     config_defaults(c);
-    *axis = i % nr_axes;
-    second = rnd(&r, 2) ? rnd(&r, nr_axes) : 0;
     c->depth = 1 + rnd(&r, 6);
-    switch (*axis) {
+    geometry = is_geometry(axes[1]) ? axes[1] : axes[0];
+    switch (geometry) {
     case 6:
         config_set_cluster(c, 4 * KiB, 5);
         break;
@@ -173,24 +216,13 @@ void config_pick(Config *c, uint64_t seed, unsigned i, unsigned *axis)
         c->ext = SECTOR << rnd(&r, 7);
         break;
     default:
-        if (second == 15) {
-            config_extents(c);
-        } else if (second == 6) {
-            config_set_cluster(c, 4 * KiB, 6);
-        } else if (rnd(&r, 3) == 0) {
+        if (rnd(&r, 3) == 0) {
             c->size = (2 + rnd(&r, 4)) * c->zsize;
         }
         break;
     }
-    /* The base is two or more zones with nothing special */
-    if (*axis) {
-        config_vary(c, *axis, &r);
-        config_vary(c, second, &r);
-    }
-    if (c->extl2 && c->cluster < 16 * KiB) {
-        config_set_cluster(c, 16 * KiB, 4);
-        c->zcap = c->zsize;
-    }
+    config_vary(c, axes[0], &r);
+    config_vary(c, axes[1], &r);
     if (c->conv >= config_nr_zones(c)) {
         c->conv = config_nr_zones(c) - 1;
     }

@@ -66,8 +66,12 @@ void config_defaults(Config *c);
 void config_extents(Config *c);
 unsigned config_nr_zones(const Config *c);
 OracleZone *config_zones(const Config *c);
-/* A kind of image for workload @i; @axis (of axis_name) gets the one varied. */
-void config_pick(Config *c, uint64_t seed, unsigned i, unsigned *axis);
+/*
+ * A kind of image for workload @i; @axes (of axis_name) get what is varied.
+ * Any config_kinds() workloads in a row have each axis alone, and each pair.
+ */
+unsigned config_kinds(void);
+void config_pick(Config *c, uint64_t seed, unsigned i, unsigned axes[2]);
 extern const char *const axis_name[];
 extern const unsigned nr_axes;
 
