@@ -339,6 +339,33 @@ static uint32_t end_zone_of(Qcow2Zoned *z, uint32_t block)
     return MIN((block + 1) * ZONES_PER_BLOCK, z->hdr.nr_zones);
 }
 
+#ifdef ZONE_VERIFY
+/*
+ * What is always true of the table between two changes under z->lock: an entry
+ * on disk never leads its data, and what a flush has to look at is marked.  For
+ * test builds: it looks at every zone.
+ */
+static void verify(Qcow2Zoned *z)
+{
+    uint32_t i;
+
+    for (i = z->hdr.nr_conventional; i < MIN(z->hdr.nr_zones, 4096); i++) {
+        uint64_t wp = entry_wp(z, i);
+
+        /* Until an operation ends the rules do not know what it has done. */
+        if (!zone_rules_op_pending(z->rules, i)) {
+            g_assert(wp <= zone_rules_complete(z->rules, i));
+            g_assert(wp >= zone_rules_acknowledged(z->rules, i) ||
+                     test_bit(i / ZONES_PER_BLOCK, z->dirty));
+        }
+    }
+}
+#else
+static inline void verify(Qcow2Zoned *z)
+{
+}
+#endif
+
 /* --- Data --- */
 
 /*
@@ -355,6 +382,7 @@ static void coroutine_fn zone_changed(Qcow2Zoned *z, uint32_t zone)
 {
     /* Also a failure: it may leave a hole, which a flush has to look at. */
     mark_dirty(z, zone);
+    verify(z);
     qemu_co_queue_restart_all(&z->progress);
 }
 
@@ -838,6 +866,7 @@ static void commit_changes(Qcow2Zoned *z, const EntryChange *changes,
     if (!z->astray) {
         bitmap_zero(z->unsure, z->nr_blocks);
     }
+    verify(z);
 }
 
 /* Write @changes, and what is unsure, and make it durable; table_lock held. */
@@ -1286,6 +1315,7 @@ run_op(BlockDriverState *bs, Qcow2Zoned *z, ZoneOp *op)
             qcow2_zoned_extent_forget(z->extents, op->zones[i]);
         }
         zone_op_end(z->rules, op, ret >= 0);
+        verify(z);
         wake_waiters(z);
         qemu_co_queue_restart_all(&z->progress);
     }

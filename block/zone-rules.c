@@ -82,6 +82,15 @@ struct ZoneRules {
     ZoneList full;
 };
 
+/* Called where anything has changed; see zone-rules-verify.c.inc */
+#ifdef ZONE_VERIFY
+static void verify(const ZoneRules *zr);
+#else
+static inline void verify(const ZoneRules *zr)
+{
+}
+#endif
+
 /*** Geometry ***/
 
 uint32_t zone_rules_index(const ZoneRules *zr, uint64_t offset)
@@ -329,6 +338,7 @@ void zone_rules_set_worn(ZoneRules *zr, uint32_t i, ZoneState state)
     g_assert(!is_conventional(zr, i) && !zr->zones[i].pending);
     g_assert(state == ZONE_STATE_READ_ONLY || state == ZONE_STATE_OFFLINE);
     set_state(zr, i, state);
+    verify(zr);
 }
 
 void zone_rules_get(const ZoneRules *zr, uint32_t i, ZoneInfo *info)
@@ -541,6 +551,7 @@ static int accept_write(ZoneRules *zr, uint32_t i, uint64_t bytes,
     if (z->wp == zone_rules_capacity_end(zr, i)) {
         set_state(zr, i, ZONE_STATE_FULL);
     }
+    verify(zr);
     return 0;
 }
 
@@ -561,6 +572,7 @@ static int accept_again(ZoneRules *zr, uint32_t i, ZoneRange *r, ZoneWrite **w)
         set_state(zr, i, ZONE_STATE_IMPLICIT_OPEN);
     }
     *w = &r->w;
+    verify(zr);
     return 0;
 }
 
@@ -696,6 +708,7 @@ void zone_write_end(ZoneRules *zr, ZoneWrite *w, bool ok)
         z->busy->nr_dirty_holes++;
     }
     busy_put(z);
+    verify(zr);
 }
 
 void zone_write_placed(ZoneRules *zr, ZoneWrite *w)
@@ -712,6 +725,7 @@ void zone_write_placed(ZoneRules *zr, ZoneWrite *w)
     if (!r->covered) {
         range_cover(z->busy, r);
     }
+    verify(zr);
 }
 
 /*** Holes ***/
@@ -763,6 +777,7 @@ ZoneWrite *zone_hole_begin(ZoneRules *zr, uint32_t i)
         return NULL;
     }
     range_claim(z, r, RANGE_FILL);
+    verify(zr);
     return &r->w;
 }
 
@@ -773,14 +788,15 @@ void zone_hole_end(ZoneRules *zr, ZoneWrite *w, bool ok)
 
     g_assert(r->user == RANGE_FILL);
     range_release(z, r);
-    if (!ok) {
+    if (ok) {
+        r->dirty = false;
+        if (!r->covered) {
+            range_cover(z->busy, r);
+        }
+    } else {
         z->busy->nr_dirty_holes++;
-        return;
     }
-    r->dirty = false;
-    if (!r->covered) {
-        range_cover(z->busy, r);
-    }
+    verify(zr);
 }
 
 /*** Reads ***/
@@ -1054,13 +1070,16 @@ int zone_op_begin(ZoneRules *zr, ZoneOpType type, unsigned flags,
 {
     uint64_t mask = zr->g.zone_size - 1;
     uint32_t first, end, i;
+    int ret;
 
     *op = NULL;
     if (type == ZONE_OP_RESET && offset == 0 && len == zr->g.disk_size) {
         flags |= ZONE_OP_ALL;
     }
     if (flags & ZONE_OP_ALL) {
-        return op_all(zr, type, flags, op);
+        ret = op_all(zr, type, flags, op);
+        verify(zr);
+        return ret;
     }
 
     if (!len || offset & mask || offset >= zr->g.disk_size ||
@@ -1076,7 +1095,9 @@ int zone_op_begin(ZoneRules *zr, ZoneOpType type, unsigned flags,
         }
         g_assert(!zr->zones[i].pending);
     }
-    return op_range(zr, type, flags, first, end, op);
+    ret = op_range(zr, type, flags, first, end, op);
+    verify(zr);
+    return ret;
 }
 
 bool zone_op_drained(const ZoneRules *zr, const ZoneOp *op)
@@ -1127,4 +1148,9 @@ void zone_op_end(ZoneRules *zr, ZoneOp *op, bool ok)
     zr->nr_pending -= op->nr;
     g_free(op->zones);
     g_free(op);
+    verify(zr);
 }
+
+#ifdef ZONE_VERIFY
+#include "zone-rules-verify.c.inc"
+#endif
