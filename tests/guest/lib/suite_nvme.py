@@ -2,7 +2,8 @@
 #
 # Zoned images as NVMe ZNS namespaces: a boot in which they are used through
 # the block device and through NVMe commands, one that finds the same zones on
-# virtio-blk, and one on NVMe again that ends with kill -9 of QEMU.
+# virtio-blk, one on NVMe again that ends with kill -9 of QEMU, and one after
+# that.
 
 import json
 import re
@@ -16,6 +17,11 @@ from tap import check, equal
 
 BLOCK = 512
 WRITERS = 3
+KILLED_BTRFS = 'cd /mnt/nbtrfs && sha256sum k*'
+# Files of zonefs, and sums of what is flushed there
+KILLED_ZONES = (5, 6)
+KILLED_ZONEFS = ('cd /mnt/nzonefs/seq && for i in %d %d; do head -c 327680 $i '
+                 '| sha256sum; done' % KILLED_ZONES)
 
 
 class State:
@@ -53,7 +59,7 @@ def on_virtio(disks):
 def groups(suite, env):
     state = State()
     return [First(suite, env, state), OnVirtio(suite, env, state),
-            Killed(suite, env, state)]
+            Killed(suite, env, state), AfterKill(suite, env, state)]
 
 
 class NvmeGroup(Group):
@@ -363,7 +369,11 @@ class Killed(NvmeGroup):
             (self.same_reports, 'back on NVMe, the zones are what virtio-blk '
              'left'),
             (self.same_files, 'back on NVMe, the files are there'),
-            (self.kill, 'kill -9 of QEMU while three zones are written'),
+            (self.flushed_files, 'before kill -9: files in btrfs and zonefs '
+             'are flushed'),
+            (self.kill, 'kill -9 of QEMU while three zones and files are '
+             'written'),
+            (self.sound, 'after kill -9 qemu-img check finds no corruption'),
             (self.host_view, 'after kill -9 the host finds every flushed byte '
              'below the write pointers and zeros above')]
 
@@ -377,13 +387,75 @@ class Killed(NvmeGroup):
         self.ops = self.disks['nops']
         self.boot(self.disks.values(), 'nvme-kill', modules='nvme')
 
+    def flushed_files(self):
+        for i in range(4):
+            self.sh('head -c %d /dev/urandom > /mnt/nbtrfs/k%d; '
+                    'sync /mnt/nbtrfs/k%d' % (90000 * (i + 1), i, i))
+        self.state.sums['killed btrfs'] = self.sh(KILLED_BTRFS)
+        for zone in KILLED_ZONES:
+            self.sh('cd /mnt/nzonefs/seq; dd if=/dev/urandom of=%d '
+                    'oflag=append,direct conv=notrunc bs=64k count=5 '
+                    'status=none && sync %d' % (zone, zone))
+        self.state.sums['killed zonefs'] = self.sh(KILLED_ZONEFS)
+
     def kill(self):
         d = self.disks['nfio']
-        self.sh('umount /mnt/nbtrfs /mnt/nzonefs; blkzone reset ' + d.dev)
+        self.sh('blkzone reset ' + d.dev)
+        self.vm.spawn('i=0; while :; do i=$((i+1)); head -c 200000 '
+                      '/dev/urandom > /mnt/nbtrfs/more$i; '
+                      'sync /mnt/nbtrfs/more$i; done')
+        self.vm.spawn('cd /mnt/nzonefs/seq; while dd if=/dev/urandom of=%d '
+                      'oflag=append,direct conv=notrunc bs=4k count=1 '
+                      'status=none; do :; done' % KILLED_ZONES[0])
         self.state.flushed = kill_writers(self, d, WRITERS, 45)
+
+    def sound(self):
+        check(self.state.killed, 'nothing was killed')
+        for disk in self.disks.values():
+            check_killed(self.env, disk)
 
     def host_view(self):
         check(self.state.killed, 'nothing was killed')
         d = self.disks['nfio']
-        check_killed(self.env, d)
         zqio_pattern.check_image(self.env, d, self.state.flushed)
+
+
+class AfterKill(NvmeGroup):
+    def tests_of(self):
+        return [
+            (self.reports, 'after kill -9 the guest sees the zones that the '
+             'host sees'),
+            (self.btrfs, 'after kill -9 btrfs mounts, with all flushed files'),
+            (self.zonefs, 'after kill -9 zonefs mounts, with all flushed '
+             'data')]
+
+    def set_up(self):
+        check(self.state.killed, 'the boot before this one was not killed')
+        self.disks = self.state.disks
+        self.state.reports = {name: zr.after_restart(disk.host_report())
+                              for name, disk in self.disks.items()}
+        self.boot(self.disks.values(), 'nvme-after-kill', modules='nvme')
+
+    def reports(self):
+        self.same_reports()
+
+    def btrfs(self):
+        self.sh('modprobe btrfs; mkdir -p /mnt/nbtrfs; mount -t btrfs %s '
+                '/mnt/nbtrfs' % self.disks['nbtrfs'].dev)
+        equal(self.sh(KILLED_BTRFS), self.state.sums['killed btrfs'],
+              'checksums')
+        out = self.sh('btrfs scrub start -B -r /mnt/nbtrfs 2>&1; '
+                      'umount /mnt/nbtrfs', check=False)
+        check('no errors found' in out, 'scrub: ' + out)
+
+    def zonefs(self):
+        self.sh('modprobe zonefs; mkdir -p /mnt/nzonefs; '
+                'mount -t zonefs %s /mnt/nzonefs' % self.disks['nzonefs'].dev)
+        equal(self.sums_of_zonefs(), self.state.sums['nzonefs'],
+              'checksums of old files')
+        equal(self.sh(KILLED_ZONEFS), self.state.sums['killed zonefs'],
+              'checksums')
+        self.sh('umount /mnt/nzonefs')
+        self.vm.poweroff()
+        for disk in self.disks.values():
+            disk.check()
