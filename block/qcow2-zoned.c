@@ -419,8 +419,11 @@ settle_write(BlockDriverState *bs, Qcow2Zoned *z, ZonedWrite *zw,
     return host_error(ret);
 }
 
-/* A write was accepted: where does it stand in its zone?  z->lock is held. */
-static void accepted(Qcow2Zoned *z, ZonedWrite *zw)
+/*
+ * A write was accepted: where does it stand in its zone, whose write pointer it
+ * has moved (@fresh) or not?  z->lock is held.
+ */
+static void accepted(Qcow2Zoned *z, ZonedWrite *zw, bool fresh)
 {
     uint32_t zone = zone_rules_index(z->rules, zw->w->start);
     uint64_t end = zw->w->start + zw->w->bytes;
@@ -428,9 +431,11 @@ static void accepted(Qcow2Zoned *z, ZonedWrite *zw)
     zw->extent = NULL;
     zw->beyond = false;
     zw->astray = z->astray;
-    /* Not where it fills a hole, with data above. */
-    if (zone >= z->hdr.nr_conventional &&
-        zone_rules_wp(z->rules, zone) == end) {
+    /*
+     * Not where it fills a hole: the pointer on disk may be above it, so that
+     * nothing may be mapped there ahead of the data.
+     */
+    if (fresh) {
         zw->extent = qcow2_zoned_extent_get(z->extents, zone, end,
                                             &zw->beyond);
     }
@@ -441,6 +446,7 @@ static int coroutine_fn accept_write(Qcow2Zoned *z, uint64_t offset,
 {
     uint32_t zone = MAX(zone_rules_index(z->rules, offset),
                         z->hdr.nr_conventional);
+    uint64_t wp;
     int ret;
 
     QEMU_LOCK_GUARD(&z->lock);
@@ -449,6 +455,7 @@ static int coroutine_fn accept_write(Qcow2Zoned *z, uint64_t offset,
             /* The rules decide by the first sequential zone touched. */
             wait_for_zone(z, zone);
         }
+        wp = zone_rules_wp(z->rules, zone_rules_index(z->rules, offset));
         ret = zone_write_begin(z->rules, offset, bytes, &zw->w);
         if (ret != -EAGAIN) {
             break;
@@ -457,7 +464,8 @@ static int coroutine_fn accept_write(Qcow2Zoned *z, uint64_t offset,
         qemu_co_queue_wait(&z->progress, &z->lock);
     }
     if (ret >= 0) {
-        accepted(z, zw);
+        accepted(z, zw, zone_rules_wp(z->rules, zone_rules_index(
+                            z->rules, offset)) != wp);
     }
     return ret;
 }
@@ -474,7 +482,7 @@ static int coroutine_fn accept_append(Qcow2Zoned *z, uint64_t offset,
     wait_for_zone(z, zone_rules_index(z->rules, offset));
     ret = zone_append_begin(z->rules, offset, bytes, &zw->w);
     if (ret >= 0) {
-        accepted(z, zw);
+        accepted(z, zw, true);
     }
     return ret;
 }
@@ -1276,6 +1284,8 @@ run_op(BlockDriverState *bs, Qcow2Zoned *z, ZoneOp *op)
                (unmap && reads_pending(z))) {
             qemu_co_queue_wait(&z->progress, &z->lock);
         }
+        /* The holes are ours alone now: a flush waits for us. */
+        zone_op_start(z->rules, op);
     }
     if (ret == 0 && !reset) {
         ret = finish_data(bs, z, op);

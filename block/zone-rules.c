@@ -368,7 +368,7 @@ bool zone_rules_op_waits(const ZoneRules *zr, uint32_t i)
 {
     const ZoneBusy *b = zr->zones[i].busy;
 
-    return b && b->op && b->op->nr_busy;
+    return b && b->op && !b->op->started && b->op->nr_busy;
 }
 
 uint64_t zone_rules_wp(const ZoneRules *zr, uint32_t i)
@@ -1103,6 +1103,12 @@ int zone_op_begin(ZoneRules *zr, ZoneOpType type, unsigned flags,
 bool zone_op_drained(const ZoneRules *zr, const ZoneOp *op)
 {
     return !op->nr_busy;
+}
+
+void zone_op_start(ZoneRules *zr, ZoneOp *op)
+{
+    g_assert(!op->nr_busy);
+    op->started = true;
 }
 
 static void finish_zone(ZoneRules *zr, uint32_t i)

@@ -130,9 +130,9 @@ uint32_t zone_rules_nr_active(const ZoneRules *zr);
  */
 bool zone_rules_op_pending(const ZoneRules *zr, uint32_t i);
 /*
- * Does an operation on zone @i still wait for writes in flight, here or in
- * another of its zones, with something unsettled here?  Then a hole may be
- * claimed here: the operation waits for it too.
+ * Does an operation on zone @i, not started yet, wait for writes in flight,
+ * here or in another of its zones, with something unsettled here?  Then a hole
+ * may be claimed here: the operation waits for it too.
  */
 bool zone_rules_op_waits(const ZoneRules *zr, uint32_t i);
 /* In how many zones?  An operation on all zones waits until it is none. */
@@ -210,9 +210,9 @@ uint32_t zone_rules_in_flight(const ZoneRules *zr, uint32_t i);
 
 /*
  * Absolute end of the prefix of zone @i in which every accepted byte is
- * complete or placed (or is a filled hole): the highest value that the write pointer on
- * disk may take once that data is durable.  == wp if nothing is in flight and
- * there is no unfilled hole.  It goes down only with a reset.  For
+ * complete or placed (or is a filled hole): the highest value that the write
+ * pointer on disk may take once that data is durable.  == wp if nothing is in
+ * flight and there is no unfilled hole.  It goes down only with a reset.  For
  * conventional zones: the zone's start.
  */
 uint64_t zone_rules_complete(const ZoneRules *zr, uint32_t i);
@@ -293,12 +293,15 @@ typedef struct ZoneOp {
     uint32_t nr;                /* zones to change */
     uint32_t *zones;            /* their indices, ascending */
     uint32_t nr_busy;           /* for zone-rules.c only */
+    bool started;               /* for zone-rules.c only */
 } ZoneOp;
 
 int zone_op_begin(ZoneRules *zr, ZoneOpType type, unsigned flags,
                   uint64_t offset, uint64_t len, ZoneOp **op);
 /* No write is in flight, and no hole claimed, in any zone of @op. */
 bool zone_op_drained(const ZoneRules *zr, const ZoneOp *op);
+/* @op has drained, and waits for nothing from now on: it makes its change. */
+void zone_op_start(ZoneRules *zr, ZoneOp *op);
 /* With @ok, @op has drained. */
 void zone_op_end(ZoneRules *zr, ZoneOp *op, bool ok);
 

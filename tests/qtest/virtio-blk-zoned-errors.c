@@ -352,6 +352,64 @@ static void test_host_sync_error(void)
     }
 }
 
+/*
+ * A flush comes while a finish fills the first of two holes.  The other one is
+ * not for the flush to fill: the finish would end without it.
+ */
+static void test_flush_under_finish(void)
+{
+    g_autofree char *path = image_path("disk.qcow2");
+    g_autofree char *cmd = g_strdup_printf(
+        "-blockdev file,node-name=proto,filename=%s "
+        "-blockdev blkdebug,node-name=dbg,image=proto,"
+        "set-state.0.event=write_aio,set-state.0.state=1,"
+        "set-state.0.new_state=2,"
+        "set-state.1.event=write_aio,set-state.1.state=2,"
+        "set-state.1.new_state=3,"
+        "set-state.2.event=write_aio,set-state.2.state=3,"
+        "set-state.2.new_state=4,"
+        "inject-error.0.event=write_aio,inject-error.0.state=1,"
+        "inject-error.0.iotype=write,inject-error.0.once=on,"
+        "inject-error.1.event=write_aio,inject-error.1.state=3,"
+        "inject-error.1.iotype=write,inject-error.1.once=on "
+        "-blockdev qcow2,node-name=disk,file=dbg", path);
+    Io *io[4], *finish, *flush;
+    Disk *d;
+
+    image_new();
+    d = disk_start_cmd(cmd, ",werror=report");
+    disk_setup(d, 1, 0);
+    for (unsigned i = 0; i < ARRAY_SIZE(io); i++) {
+        io[i] = io_queue(d, VIRTIO_BLK_T_OUT, ZONE + 8 * i, 4096, 0);
+    }
+    ring(d);
+    for (unsigned i = 0; i < ARRAY_SIZE(io); i++) {
+        g_assert_cmpuint(io_wait(io[i], NULL), ==, i % 2 ? VIRTIO_BLK_S_OK
+                                                         : VIRTIO_BLK_S_IOERR);
+    }
+    check_zone(d, 1, VIRTIO_BLK_ZS_IOPEN, 32);
+
+    device_io(d, "break write_aio A");
+    finish = io_submit(d, VIRTIO_BLK_T_ZONE_FINISH, ZONE, 0, 0);
+    device_io(d, "wait_break A");
+    device_io(d, "break write_aio B");
+    flush = io_submit(d, VIRTIO_BLK_T_FLUSH, 0, 0, 0);
+    /* The flush has been taken from the ring before this. */
+    check_zone(d, 2, VIRTIO_BLK_ZS_EMPTY, 0);
+    device_io(d, "resume A");
+    device_io(d, "wait_break B");
+    g_assert_cmphex(io_status(finish), ==, PENDING);
+    g_assert_cmphex(io_status(flush), ==, PENDING);
+    device_io(d, "resume B");
+    g_assert_cmpuint(io_wait(finish, NULL), ==, VIRTIO_BLK_S_OK);
+    g_assert_cmpuint(io_wait(flush, NULL), ==, VIRTIO_BLK_S_OK);
+    check_zone(d, 1, VIRTIO_BLK_ZS_FULL, CAP);
+    check_data(d, ZONE, 8, 0);
+    check_data(d, ZONE + 16, 8, 0);
+    disk_stop(d);
+    check_image();
+}
+
 static void throttle(Disk *d, int64_t iops)
 {
     qtest_qmp_assert_success(
@@ -408,6 +466,7 @@ const Test error_tests[] = {
     { "host-error", test_host_error },
     { "host-flush-error", test_host_flush_error },
     { "host-sync-error", test_host_sync_error },
+    { "flush-under-finish", test_flush_under_finish },
     { "host-error-throttled", test_host_error_throttled },
     { }
 };

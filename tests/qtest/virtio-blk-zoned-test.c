@@ -666,13 +666,6 @@ static void test_order(void)
     disk_stop(d);
 }
 
-/* A qemu-io command through the device, whose requests need not be drained */
-static void device_io(Disk *d, const char *cmd)
-{
-    g_free(qtest_hmp(d->qts, "qemu-io -d /machine/peripheral/vd/virtio-backend "
-                     "\"%s\"", cmd));
-}
-
 /* What waits in one zone keeps no request from another */
 static void test_zones_apart(void)
 {

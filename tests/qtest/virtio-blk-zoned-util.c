@@ -413,6 +413,13 @@ bool is_running(Disk *d)
     return running;
 }
 
+/* Its requests need not be drained. */
+void device_io(Disk *d, const char *cmd)
+{
+    g_free(qtest_hmp(d->qts, "qemu-io -d /machine/peripheral/vd/virtio-backend "
+                     "\"%s\"", cmd));
+}
+
 void cont(Disk *d)
 {
     qtest_qmp_assert_success(d->qts, "{'execute': 'cont'}");

@@ -145,6 +145,9 @@ void wait_migrated(QTestState *qts);
 /* The image is sound, and leaks nothing */
 void check_image(void);
 
+/* A command of qemu-io for the drive below the device */
+void device_io(Disk *d, const char *cmd);
+
 bool is_running(Disk *d);
 void cont(Disk *d);
 int64_t blockstat(Disk *d, const char *name);

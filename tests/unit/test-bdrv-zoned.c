@@ -463,6 +463,10 @@ static void test_fua(void)
     dev.fail_flush = EIO;
     g_assert_cmpint(append(blk, 0, 4 * KiB, BDRV_REQ_FUA, &pos), ==, -EIO);
     g_assert_cmpint(pos, ==, 12 * KiB);
+    /* What a flush answers is no zoned condition. */
+    dev.fail_flush = BLK_ZONE_ERR_FULL;
+    g_assert_cmpint(append(blk, 0, 4 * KiB, BDRV_REQ_FUA, &pos), ==, -EIO);
+    g_assert_cmpint(pos, ==, 16 * KiB);
     dev.fail_flush = 0;
     blk_flush(blk);
     dev.fail = EIO;

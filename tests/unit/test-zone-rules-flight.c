@@ -604,6 +604,19 @@ static void test_hole_under_an_operation_that_waits(void)
     check(zr, A, EM, 0);
     check(zr, B, EM, 0);
     zone_rules_free(zr);
+
+    /* Once it has started the holes are its own. */
+    zr = with_hole(PART);
+    zop = op_begin(zr, ZONE_OP_FINISH, A);
+    g_assert_true(zone_op_drained(zr, zop));
+    zone_op_start(zr, zop);
+    hole = zone_hole_begin(zr, A);
+    g_assert_false(zone_op_drained(zr, zop));
+    g_assert_false(zone_rules_op_waits(zr, A));
+    zone_hole_end(zr, hole, true);
+    zone_op_end(zr, zop, true);
+    check(zr, A, FU, CAP);
+    zone_rules_free(zr);
 }
 
 int main(int argc, char **argv)

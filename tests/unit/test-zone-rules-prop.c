@@ -323,6 +323,7 @@ typedef struct Pending {
     ModelOp op;
     Op name;
     bool changes[MODEL_MAX_ZONES];
+    bool started;
 } Pending;
 
 /* What is likely for a while, in percent */
@@ -427,7 +428,8 @@ static bool is_waited_for(int i)
     int k;
 
     for (k = 0; k < nr_pending; k++) {
-        if (model_op_waits(&model, i, pending[k].changes)) {
+        if (!pending[k].started &&
+            model_op_waits(&model, i, pending[k].changes)) {
             return true;
         }
     }
@@ -891,6 +893,9 @@ static bool do_op_end(void)
             return false;
         }
         ok = false;
+    } else if (!p.started) {
+        zone_op_start(zr, p.zop);
+        pending[k].started = p.started = true;
     }
     if (ok && p.op == M_FINISH && chance(75)) {
         /* As it ought to be: holes first. */
