@@ -39,7 +39,8 @@ static bool chance(int percent)
 
 typedef enum Op {
     OP_WRITE, OP_REWRITE, OP_APPEND, OP_PLACED, OP_DONE, OP_FAIL,
-    OP_FAIL_PLACED, OP_FILL, OP_FILLED, OP_FILL_FAIL, OP_OPEN, OP_CLOSE, OP_CLOSE_ZNS, OP_FINISH, OP_RESET,
+    OP_FAIL_PLACED, OP_FILL, OP_FILLED, OP_FILL_FAIL, OP_OPEN, OP_CLOSE,
+    OP_CLOSE_ZNS, OP_FINISH, OP_RESET,
     OP_OPEN_ALL, OP_CLOSE_ALL, OP_CLOSE_ALL_ZNS, OP_FINISH_ALL, OP_RESET_ALL,
     OP_MADE_ROOM, OP_READ, OP_REOPEN,
     NR_OPS
@@ -47,7 +48,8 @@ typedef enum Op {
 
 static const char *const op_names[NR_OPS] = {
     "write", "rewrite", "append", "write-placed", "write-done", "write-failed",
-    "placed-failed", "fill", "fill-done", "fill-failed", "open", "close", "close-zns", "finish",
+    "placed-failed", "fill", "fill-done", "fill-failed", "open", "close",
+    "close-zns", "finish",
     "reset", "open-all", "close-all", "close-all-zns", "finish-all",
     "reset-all", "made-room", "read", "reopen",
 };
