@@ -99,6 +99,7 @@ int coroutine_fn qcow2_zoned_check_refcounts(BlockDriverState *bs,
     for (i = first; i < end; i++) {
         if (s->get_refcount(*refcount_table, i)) {
             s->zoned_table_misplaced = true;
+            s->zoned_table_shared = true;
             continue;
         }
         ret = qcow2_inc_refcounts_imrt(bs, res, refcount_table,
@@ -157,9 +158,42 @@ repair_entry(BlockDriverState *bs, uint32_t i, uint64_t *table, bool trusted)
         why = full ? " (full, data is allocated in it)" :
             " (empty, no data is allocated in it)";
     }
-    table[i] = qcow2_zoned_entry_encode(h, i, wp);
-    fprintf(stderr, "Repairing zone %" PRIu32 ": its write pointer becomes 0x%"
-            PRIx64 "%s\n", i, wp, why);
+    if (table[i] != qcow2_zoned_entry_encode(h, i, wp)) {
+        table[i] = qcow2_zoned_entry_encode(h, i, wp);
+        fprintf(stderr, "Repairing zone %" PRIu32 ": its write pointer becomes "
+                "0x%" PRIx64 "%s\n", i, wp, why);
+    }
+}
+
+/* Are there lost entries in the sector of the table with that of zone 0? */
+static bool lost_around_zone_0(const Qcow2ZonedHeader *h, const uint64_t *table)
+{
+    uint32_t nr = MIN(h->nr_zones, BDRV_SECTOR_SIZE / QCOW2_ZONED_ENTRY_SIZE);
+
+    for (uint32_t i = 1; i < nr; i++) {
+        if (table[i] == 0 || table[i] == ENTRY_UNREADABLE) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* If the entry of zone @i is valid: is it that of its write pointer, too? */
+static bool is_trusted(BDRVQcow2State *s, const uint64_t *table, uint32_t i)
+{
+    if (i < s->zoned_header->nr_conventional) {
+        return true;
+    }
+    /*
+     * What shares its place may have written there, and its values may be
+     * valid: offsets in the image file are write pointers of the first zones.
+     */
+    if (s->zoned_table_shared) {
+        return false;
+    }
+    /* Valid for zone 0 alone, and what is read where the table is lost */
+    return table[i] != 0 || !(s->zoned_table_misplaced ||
+                              lost_around_zone_0(s->zoned_header, table));
 }
 
 /* Write @table to new clusters, and give up the old ones. */
@@ -178,26 +212,26 @@ move_table(BlockDriverState *bs, const uint64_t *table)
         return offset;
     }
     ret = qcow2_pre_write_overlap_check(bs, 0, offset, size, false);
-    if (ret < 0) {
-        return ret;
+    if (ret >= 0) {
+        ret = qcow2_flush_caches(bs);
     }
-    ret = qcow2_flush_caches(bs);
-    if (ret < 0) {
-        return ret;
+    if (ret >= 0) {
+        BLKDBG_CO_EVENT(bs->file, BLKDBG_ZONE_TABLE_WRITE);
+        ret = bdrv_co_pwrite(bs->file, offset, size, table, 0);
     }
-    BLKDBG_CO_EVENT(bs->file, BLKDBG_ZONE_TABLE_WRITE);
-    ret = bdrv_co_pwrite(bs->file, offset, size, table, 0);
-    if (ret < 0) {
-        return ret;
+    if (ret >= 0) {
+        BLKDBG_CO_EVENT(bs->file, BLKDBG_ZONE_TABLE_FLUSH);
+        ret = bdrv_co_flush(bs->file->bs);
     }
-    BLKDBG_CO_EVENT(bs->file, BLKDBG_ZONE_TABLE_FLUSH);
-    ret = bdrv_co_flush(bs->file->bs);
     if (ret < 0) {
+        /* The header does not point there, and never did. */
+        qcow2_free_clusters(bs, offset, size, QCOW2_DISCARD_NEVER);
         return ret;
     }
 
     s->zoned_header->table_offset = offset;
     s->zoned_table_misplaced = false;
+    s->zoned_table_shared = false;
     ret = qcow2_update_header(bs);
     if (ret < 0) {
         return ret;
@@ -236,9 +270,9 @@ rewrite_table(BlockDriverState *bs, const uint64_t *table)
     return bdrv_co_flush(bs->file->bs);
 }
 
-int coroutine_fn qcow2_zoned_check_table(BlockDriverState *bs,
-                                         BdrvCheckResult *res,
-                                         BdrvCheckMode fix, uint64_t *table)
+static int coroutine_fn GRAPH_RDLOCK
+check_table(BlockDriverState *bs, BdrvCheckResult *res, BdrvCheckMode fix,
+            uint64_t *table)
 {
     BDRVQcow2State *s = bs->opaque;
     const Qcow2ZonedHeader *h = s->zoned_header;
@@ -248,10 +282,6 @@ int coroutine_fn qcow2_zoned_check_table(BlockDriverState *bs,
     int found = 0;
     uint32_t i;
     int ret;
-
-    if (!table) {
-        return 0;
-    }
 
     if (s->zoned_table_misplaced) {
         Error *local_err = NULL;
@@ -269,18 +299,18 @@ int coroutine_fn qcow2_zoned_check_table(BlockDriverState *bs,
 
     for (i = 0; i < h->nr_zones; i++) {
         Error *local_err = NULL;
-        /*
-         * In a place that is not its own the table may have been overwritten.
-         * A zero proves nothing then; any other value that is valid for just
-         * this zone hardly got there by chance.
-         */
-        bool trusted = !(s->zoned_table_misplaced && table[i] == 0);
+        bool trusted = is_trusted(s, table, i);
         uint64_t wp;
 
         if (qcow2_zoned_entry_decode(h, disk_size, i, table[i], &wp,
                                      &local_err)) {
             if (trusted) {
                 continue;
+            }
+            if (!s->zoned_table_misplaced) {
+                found++;
+                fprintf(stderr, "ERROR Zone %" PRIu32 ": its table entry may "
+                        "be lost, as others near it are\n", i);
             }
         } else {
             found++;
@@ -329,4 +359,27 @@ int coroutine_fn qcow2_zoned_check_table(BlockDriverState *bs,
     res->corruptions -= found;
     res->corruptions_fixed += found;
     return 0;
+}
+
+int coroutine_fn qcow2_zoned_check_table(BlockDriverState *bs,
+                                         BdrvCheckResult *res,
+                                         BdrvCheckMode fix, uint64_t *table)
+{
+    BDRVQcow2State *s = bs->opaque;
+    const char *what;
+    int ret;
+
+    if (!table) {
+        return 0;
+    }
+    ret = check_table(bs, res, fix, table);
+
+    /* Not for us to take away, and the table can be right all the same */
+    what = qcow2_zoned_unsupported(bs, s->image_backing_file, s->nb_snapshots);
+    if (what) {
+        fprintf(stderr, "ERROR A zoned image cannot have %s: this one cannot "
+                "be opened\n", what);
+        res->corruptions++;
+    }
+    return ret;
 }

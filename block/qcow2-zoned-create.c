@@ -12,10 +12,13 @@
 #include "qemu/option.h"
 #include "qemu/units.h"
 #include "qapi/error.h"
+#include "qapi/qapi-visit-block-core.h"
+#include "qapi/qobject-input-visitor.h"
 #include "qapi/util.h"
 #include "qobject/qdict.h"
 #include "block/block-io.h"
 #include "block/qcow2-zoned-format.h"
+#include "block/qdict.h"
 #include "qcow2.h"
 
 /* A disk gets zones of this size unless it is too small for some of them. */
@@ -139,6 +142,51 @@ bool qcow2_zoned_check_create(const BlockdevCreateOptionsQcow2 *opts,
     h->max_open = zone->has_max_open_zones ? zone->max_open_zones :
         h->max_active;
     return qcow2_zoned_options_check(h, opts->size, cluster_size, errp);
+}
+
+bool qcow2_zoned_check_create_opts(const QDict *qdict, Error **errp)
+{
+    g_autoptr(BlockdevCreateOptions) opts = NULL;
+    g_autoptr(QDict) all = NULL;
+    BlockdevCreateOptionsQcow2 *qcow2;
+    Qcow2ZonedHeader h;
+    uint64_t cluster_size;
+    Visitor *v;
+
+    if (!qdict_haskey(qdict, BLOCK_OPT_ZONE_MODE)) {
+        return true;
+    }
+
+    /* There are no nodes yet; what they will be called does not matter. */
+    all = qdict_clone_shallow(qdict);
+    qdict_put_str(all, "driver", "qcow2");
+    qdict_put_str(all, "file", "");
+    if (qdict_haskey(all, BLOCK_OPT_DATA_FILE)) {
+        qdict_del(all, BLOCK_OPT_DATA_FILE);
+        qdict_put_str(all, "data-file", "");
+    }
+    v = qobject_input_visitor_new_flat_confused(all, errp);
+    if (!v) {
+        return false;
+    }
+    visit_type_BlockdevCreateOptions(v, NULL, &opts, errp);
+    visit_free(v);
+    if (!opts) {
+        return false;
+    }
+
+    qcow2 = &opts->u.qcow2;
+    qcow2->size = ROUND_UP(qcow2->size, BDRV_SECTOR_SIZE);
+    cluster_size = qcow2->has_cluster_size ? qcow2->cluster_size
+                                           : DEFAULT_CLUSTER_SIZE;
+    if (!is_power_of_2(cluster_size)) {
+        /* Refused for that */
+        return true;
+    }
+    return qcow2_zoned_check_create(
+        qcow2, qcow2->has_version &&
+        qcow2->version == BLOCKDEV_QCOW2_VERSION_V2 ? 2 : 3,
+        cluster_size, &h, errp);
 }
 
 bool qcow2_zoned_measure(QemuOpts *opts, uint64_t disk_size,

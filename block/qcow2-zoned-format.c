@@ -60,23 +60,34 @@ static bool has_backing_option(const QDict *options)
     return false;
 }
 
-/* What a zoned image cannot have until somebody builds it. */
-static bool check_unsupported(BDRVQcow2State *s, const QCowHeader *header,
+const char *qcow2_zoned_unsupported(BlockDriverState *bs, bool backing,
+                                    bool snapshots)
+{
+    BDRVQcow2State *s = bs->opaque;
+
+    if (backing) {
+        return "a backing file";
+    } else if (s->incompatible_features & QCOW2_INCOMPAT_DATA_FILE) {
+        return "an external data file";
+    } else if (snapshots) {
+        return "internal snapshots";
+    } else if (s->compatible_features & QCOW2_COMPAT_LAZY_REFCOUNTS) {
+        return "lazy refcounts";
+    }
+    return NULL;
+}
+
+/* The same of what is opened, and of the options that it is opened with */
+static bool check_unsupported(BlockDriverState *bs, const QCowHeader *header,
                               const QDict *options, Error **errp)
 {
-    const char *what = NULL;
+    BDRVQcow2State *s = bs->opaque;
+    const char *what = qcow2_zoned_unsupported(bs, header->backing_file_offset,
+                                               header->nb_snapshots);
 
-    if (header->backing_file_offset) {
-        what = "a backing file";
-    } else if (has_backing_option(options)) {
+    if (!what && has_backing_option(options)) {
         what = "a backing file (option 'backing')";
-    } else if (s->incompatible_features & QCOW2_INCOMPAT_DATA_FILE) {
-        what = "an external data file";
-    } else if (header->nb_snapshots) {
-        what = "internal snapshots";
-    } else if (s->compatible_features & QCOW2_COMPAT_LAZY_REFCOUNTS) {
-        what = "lazy refcounts";
-    } else if (s->use_lazy_refcounts) {
+    } else if (!what && s->use_lazy_refcounts) {
         what = "lazy refcounts (option 'lazy-refcounts')";
     }
     if (what) {
@@ -279,7 +290,7 @@ int coroutine_fn qcow2_zoned_open(BlockDriverState *bs,
         return 0;
     }
 
-    if (!check_unsupported(s, header, options, errp)) {
+    if (!check_unsupported(bs, header, options, errp)) {
         return -ENOTSUP;
     }
     ret = qcow2_zoned_check_place(bs, errp);

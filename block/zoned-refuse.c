@@ -9,8 +9,11 @@
 #include "qapi/error.h"
 #include "qobject/qdict.h"
 #include "qemu/option.h"
+#include "qemu/bswap.h"
 #include "block/block_int.h"
 #include "block/zoned-refuse.h"
+#include "system/block-backend.h"
+#include "qcow2.h"
 
 static const struct {
     const char *what;
@@ -89,27 +92,32 @@ int bdrv_zoned_check(BlockDriverState *bs, BdrvZonedOp op, Error **errp)
 
 bool bdrv_zoned_refuse_overwrite(const char *filename, Error **errp)
 {
+    /* docs/interop/qcow2.rst: magic, version, incompatible features */
+    uint8_t header[80];
     QDict *options = qdict_new();
-    BlockDriverState *bs;
-    bool ret;
+    BlockBackend *blk;
+    int ret;
 
-    /* No format is probed: only an image that says it is qcow2 can be one */
-    qdict_put_str(options, "driver", "qcow2");
+    /*
+     * By the header alone, so that an image that is broken, and could be
+     * repaired, counts, too.
+     */
     qdict_put_bool(options, BDRV_OPT_FORCE_SHARE, true);
-    bs = bdrv_open(filename, NULL, options, BDRV_O_NO_BACKING | BDRV_O_NO_IO,
-                   NULL);
-    if (!bs) {
+    blk = blk_new_open(filename, NULL, options, BDRV_O_PROTOCOL, NULL);
+    if (!blk) {
         return false;
     }
+    ret = blk_pread(blk, 0, sizeof(header), header, 0);
+    blk_unref(blk);
 
-    ret = bs->bl.zoned != BLK_Z_NONE;
-    if (ret) {
-        error_setg(errp, "'%s' is a zoned image, which takes writes at its "
-                   "write pointers only; remove the file first if it is to be "
-                   "replaced", filename);
+    if (ret < 0 || memcmp(header, "QFI\xfb", 4) || ldl_be_p(header + 4) < 3 ||
+        !(ldq_be_p(header + 72) & QCOW2_INCOMPAT_ZONED)) {
+        return false;
     }
-    bdrv_unref(bs);
-    return ret;
+    error_setg(errp, "'%s' is a zoned image, which takes writes at its write "
+               "pointers only; remove the file first if it is to be replaced",
+               filename);
+    return true;
 }
 
 bool bdrv_zoned_refuse_create_opts(QemuOpts *opts, Error **errp)

@@ -42,6 +42,10 @@ int coroutine_fn GRAPH_RDLOCK
 qcow2_zoned_open(BlockDriverState *bs, const struct QCowHeader *header,
                  const QDict *options, int flags, Error **errp);
 
+/* What it is, if the image has something that no zoned image can; else NULL */
+const char *qcow2_zoned_unsupported(BlockDriverState *bs, bool backing,
+                                    bool snapshots);
+
 /*
  * The option lazy-refcounts=on for an open image; while an image is being
  * opened qcow2_zoned_open() looks at it.
@@ -74,9 +78,16 @@ bool qcow2_zoned_check_create(const BlockdevCreateOptionsQcow2 *opts,
                               Qcow2ZonedHeader *h, Error **errp);
 
 /*
+ * The same for the options of -o in @qdict, after qcow2_zoned_convert_opts():
+ * before the file is created, which may be there and is removed if creating
+ * the image in it fails.
+ */
+bool qcow2_zoned_check_create_opts(const QDict *qdict, Error **errp);
+
+/*
  * How many bytes of a new image with the options @opts of -o the write-pointer
- * table takes, whole clusters; 0 without zones.  Checks the options like
- * qcow2_zoned_check_create().
+ * table takes, whole clusters; 0 without zones.  Checks the zone options like
+ * qcow2_zoned_check_create(), but not what else a zoned image cannot have.
  */
 bool qcow2_zoned_measure(QemuOpts *opts, uint64_t disk_size,
                          uint64_t cluster_size, uint64_t *bytes,

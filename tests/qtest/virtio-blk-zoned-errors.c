@@ -40,15 +40,9 @@ static void test_misplaced_does_not_stop(void)
     disk_stop(d);
 }
 
-static void check_full_write(Layout layout)
+/* @io stops the guest for want of room, and is made again when there is some */
+static void stop_until_room(Disk *d, Io *io)
 {
-    Disk *d = full_start(",werror=stop");
-    uint8_t data[4096];
-    Io *io;
-
-    memset(data, 0x5a, sizeof(data));
-    io = io_queue_raw(d, 0, layout, VIRTIO_BLK_T_OUT, 2 * ZONE, data,
-                      sizeof(data), 0, false);
     qtest_qmp_eventwait(d->qts, "STOP");
     g_assert_cmphex(io_status(io), ==, PENDING);
 
@@ -59,6 +53,18 @@ static void check_full_write(Layout layout)
 
     room_made(d);
     cont(d);
+}
+
+static void check_full_write(Layout layout)
+{
+    Disk *d = full_start(",werror=stop");
+    uint8_t data[4096];
+    Io *io;
+
+    memset(data, 0x5a, sizeof(data));
+    io = io_queue_raw(d, 0, layout, VIRTIO_BLK_T_OUT, 2 * ZONE, data,
+                      sizeof(data), 0, false);
+    stop_until_room(d, io);
     g_assert_cmpuint(io_wait(io, NULL), ==, VIRTIO_BLK_S_OK);
     check_zone(d, 2, VIRTIO_BLK_ZS_IOPEN, 8);
     check_data(d, 2 * ZONE, 8, 0x5a);
@@ -87,14 +93,7 @@ static void check_full_append(Layout layout)
     memset(data, 0xc3, sizeof(data));
     io = io_queue_raw(d, 0, layout, VIRTIO_BLK_T_ZONE_APPEND, 2 * ZONE, data,
                       sizeof(data), sizeof(le), false);
-    qtest_qmp_eventwait(d->qts, "STOP");
-    g_assert_cmphex(io_status(io), ==, PENDING);
-    cont(d);
-    qtest_qmp_eventwait(d->qts, "STOP");
-    g_assert_cmphex(io_status(io), ==, PENDING);
-
-    room_made(d);
-    cont(d);
+    stop_until_room(d, io);
     g_assert_cmpuint(io_wait(io, &le), ==, VIRTIO_BLK_S_OK);
     g_assert_cmpuint(le64_to_cpu(le), ==, 2 * ZONE);
     check_data(d, 2 * ZONE, 8, 0xc3);
