@@ -3,14 +3,16 @@
  * The rules of a zoned disk: states, limits, write pointers
  *
  * A zone is 32 bytes: its write pointer, its state, and its place in the list
- * of zones in that state.  The lists make an operation on all zones cost what
- * it changes, and the one of implicitly open zones, kept in order of last
- * write, gives the zone to close at the open limit without a search.
+ * of zones in that state.  The list of implicitly open zones, kept in order of
+ * last write, gives the zone to close at the open limit without a search.
  *
- * What is not settled in a zone is kept aside, only while there is any: the
- * ranges of its writes in flight and of its holes, where a write failed below
- * others that succeeded.  All that is accepted, below the write pointer and in
- * no range, is complete.
+ * A zone that is written, or was lately, has more beside it: the writes whose
+ * data is not in yet, ascending, and the frontier.  All that was accepted,
+ * below the write pointer and in none of these writes, is complete:
+ *
+ *      complete          acknowledged    write pointer          capacity
+ *         v                    v              v                     v
+ *  =======[ W1 ][===][ W2 ][===][ W3 ][ W4 ]
  *
  * Knows nothing of I/O, coroutines, locks, or of how pointers are stored.
  */
@@ -22,44 +24,28 @@
 #define SECTOR              512
 #define NO_ZONE             UINT32_MAX
 
-typedef struct ZoneRulesWritePriv ZoneRange;
+/* Zones with nothing in flight whose frontier is remembered */
+#define MAX_IDLE            1024
 
-typedef enum RangeUser {
-    RANGE_HOLE,                 /* nobody: a write here failed */
-    RANGE_WRITE,                /* a write of the disk's user is in flight */
-    RANGE_FILL,                 /* zeros are in flight */
-} RangeUser;
-
-struct ZoneRulesWritePriv {
-    ZoneWrite w;                /* what the caller holds; priv points here */
-    GList link;                 /* in ZoneBusy.open or .covered */
-    RangeUser user;
-    /*
-     * Something was put here once, zeros or a placed write, so the pointer on
-     * disk may be above: the range holds zone_rules_complete() back no more.
-     */
-    bool covered;
-    bool dirty;                 /* a write failed since zeros were written */
-};
-
-/* What is not settled in one zone.  Ranges are ascending and disjoint. */
-typedef struct ZoneBusy {
-    GQueue open;                /* ranges that hold the complete prefix back */
-    GQueue covered;             /* ranges that do not */
-    uint64_t acknowledged;      /* end of the highest completed write */
-    uint32_t in_flight;         /* ranges with a user */
-    uint32_t nr_dirty_holes;    /* dirty ranges without a user */
-    ZoneOp *op;                 /* that waits for this zone, or NULL */
-} ZoneBusy;
+/* What is known of a zone that is written, or was lately */
+typedef struct ZoneFlight {
+    ZoneWrite *first;           /* accepted and not complete, ascending */
+    ZoneWrite *last;
+    uint64_t frontier;          /* absolute; see zone-rules.h, "Turns" */
+    uint32_t nr;                /* in flight: accepted, not ended */
+    uint32_t nr_failed;         /* in ZONE_WRITE_FAILED */
+    uint32_t idle_prev;         /* zones, in the list of those with !nr */
+    uint32_t idle_next;
+} ZoneFlight;
 
 typedef struct Zone {
     uint64_t wp;                /* absolute */
-    ZoneBusy *busy;             /* NULL: everything below wp is complete */
+    ZoneFlight *flight;         /* NULL: everything below wp is complete */
     uint32_t prev;              /* in the list of the zone's state */
     uint32_t next;
     uint32_t generation;
     uint8_t state;              /* ZoneState */
-    bool pending;               /* a finish or reset waits or is made durable */
+    bool pending;               /* between zone_op_begin() and zone_op_end() */
 } Zone;
 
 QEMU_BUILD_BUG_ON(sizeof(Zone) > 32);
@@ -75,11 +61,10 @@ struct ZoneRules {
     Zone *zones;
     unsigned zone_shift;        /* log2 of the zone size */
     uint32_t open_limit;        /* 0: none */
-    uint32_t nr_pending;
     ZoneList implicit_open;     /* in order of last write */
     ZoneList explicit_open;
     ZoneList closed;
-    ZoneList full;
+    ZoneList idle;              /* of flights with !nr, longest first */
 };
 
 /* Called where anything has changed; see zone-rules-verify.c.inc */
@@ -132,8 +117,6 @@ static ZoneList *list_of(ZoneRules *zr, ZoneState state)
         return &zr->explicit_open;
     case ZONE_STATE_CLOSED:
         return &zr->closed;
-    case ZONE_STATE_FULL:
-        return &zr->full;
     default:
         return NULL;
     }
@@ -243,6 +226,8 @@ static int open_zone(ZoneRules *zr, uint32_t i, ZoneState state)
     return 0;
 }
 
+static void flight_drop(ZoneRules *zr, uint32_t i);
+
 /*** New, load, report ***/
 
 static void list_init(ZoneList *l)
@@ -269,7 +254,7 @@ ZoneRules *zone_rules_new(const ZoneGeometry *g)
     list_init(&zr->implicit_open);
     list_init(&zr->explicit_open);
     list_init(&zr->closed);
-    list_init(&zr->full);
+    list_init(&zr->idle);
     for (i = 0; i < g->nr_zones; i++) {
         zr->zones[i].wp = zone_rules_start(zr, i);
         zr->zones[i].state = is_conventional(zr, i) ? ZONE_STATE_NOT_WP
@@ -278,36 +263,13 @@ ZoneRules *zone_rules_new(const ZoneGeometry *g)
     return zr;
 }
 
-static void drop_ranges(GQueue *q)
-{
-    GList *l;
-
-    while ((l = g_queue_pop_head_link(q))) {
-        g_free(l->data);
-    }
-}
-
-/* Forget the holes of a zone that has nothing in flight. */
-static void drop_busy(Zone *z)
-{
-    if (z->busy) {
-        g_assert(!z->busy->in_flight);
-        drop_ranges(&z->busy->open);
-        drop_ranges(&z->busy->covered);
-        g_free(z->busy);
-        z->busy = NULL;
-    }
-}
-
 void zone_rules_free(ZoneRules *zr)
 {
-    uint32_t i;
-
     if (!zr) {
         return;
     }
-    for (i = zr->g.nr_conventional; i < zr->g.nr_zones; i++) {
-        drop_busy(&zr->zones[i]);
+    while (zr->idle.nr) {
+        flight_drop(zr, zr->idle.head);
     }
     g_free(zr->zones);
     g_free(zr);
@@ -322,7 +284,7 @@ void zone_rules_load(ZoneRules *zr, uint32_t i, uint64_t wp)
 {
     Zone *z = &zr->zones[i];
 
-    g_assert(!is_conventional(zr, i) && !z->busy);
+    g_assert(!is_conventional(zr, i) && !z->flight);
     z->wp = wp;
     if (wp == zone_rules_start(zr, i)) {
         set_state(zr, i, ZONE_STATE_EMPTY);
@@ -364,11 +326,11 @@ bool zone_rules_op_pending(const ZoneRules *zr, uint32_t i)
     return zr->zones[i].pending;
 }
 
-bool zone_rules_op_waits(const ZoneRules *zr, uint32_t i)
+bool zone_rules_blocked(const ZoneRules *zr, uint32_t i)
 {
-    const ZoneBusy *b = zr->zones[i].busy;
+    const Zone *z = &zr->zones[i];
 
-    return b && b->op && !b->op->started && b->op->nr_busy;
+    return z->pending || (z->flight && z->flight->nr_failed);
 }
 
 uint64_t zone_rules_wp(const ZoneRules *zr, uint32_t i)
@@ -376,143 +338,125 @@ uint64_t zone_rules_wp(const ZoneRules *zr, uint32_t i)
     return zr->zones[i].wp;
 }
 
-uint32_t zone_rules_nr_pending(const ZoneRules *zr)
+/*** Writes in flight ***/
+
+static uint64_t write_end(const ZoneWrite *w)
 {
-    return zr->nr_pending;
-}
-
-/*** Ranges: writes in flight, and holes ***/
-
-static ZoneRange *range_of(const GList *l)
-{
-    return l ? l->data : NULL;
-}
-
-static uint64_t range_end(const ZoneRange *r)
-{
-    return r->w.start + r->w.bytes;
-}
-
-static GQueue *range_queue(ZoneBusy *b, const ZoneRange *r)
-{
-    return r->covered ? &b->covered : &b->open;
-}
-
-static ZoneRange *range_new(uint64_t start, uint64_t bytes)
-{
-    ZoneRange *r = g_new0(ZoneRange, 1);
-
-    r->w = (ZoneWrite) { .start = start, .bytes = bytes, .priv = r };
-    r->link.data = r;
-    r->user = RANGE_WRITE;
-    return r;
-}
-
-/* Range @r, in zone @z, gets a user. */
-static void range_claim(Zone *z, ZoneRange *r, RangeUser user)
-{
-    ZoneBusy *b = z->busy;
-
-    r->user = user;
-    if (r->dirty) {
-        b->nr_dirty_holes--;
-    }
-    if (b->in_flight++ == 0 && b->op) {
-        b->op->nr_busy++;
-    }
-}
-
-/* The user of @r is done with it; it is a hole, or about to be dropped. */
-static void range_release(Zone *z, ZoneRange *r)
-{
-    ZoneBusy *b = z->busy;
-
-    r->user = RANGE_HOLE;
-    if (--b->in_flight == 0 && b->op) {
-        b->op->nr_busy--;
-    }
-}
-
-static void range_drop(Zone *z, ZoneRange *r)
-{
-    g_queue_unlink(range_queue(z->busy, r), &r->link);
-    g_free(r);
-}
-
-/* Once everything below the pointer is complete there is nothing to keep. */
-static void busy_put(Zone *z)
-{
-    if (g_queue_is_empty(&z->busy->open) &&
-        g_queue_is_empty(&z->busy->covered)) {
-        drop_busy(z);
-    }
-}
-
-/* Move the write pointer of zone @z over a write of @bytes. */
-static ZoneWrite *advance(Zone *z, uint64_t bytes)
-{
-    ZoneRange *r = range_new(z->wp, bytes);
-
-    if (!z->busy) {
-        z->busy = g_new0(ZoneBusy, 1);
-        g_queue_init(&z->busy->open);
-        g_queue_init(&z->busy->covered);
-        z->busy->acknowledged = z->wp;
-    }
-    g_queue_push_tail_link(&z->busy->open, &r->link);
-    range_claim(z, r, RANGE_WRITE);
-    z->wp += bytes;
-    return &r->w;
-}
-
-/* The range of zone @z that is exactly [@start, @start + @bytes), or NULL. */
-static ZoneRange *find_range(const Zone *z, uint64_t start, uint64_t bytes)
-{
-    const GQueue *queues[] = { &z->busy->open, &z->busy->covered };
-    unsigned q;
-
-    for (q = 0; q < ARRAY_SIZE(queues); q++) {
-        GList *l;
-
-        for (l = queues[q]->head; l; l = l->next) {
-            ZoneRange *r = range_of(l);
-
-            if (r->w.start >= start) {
-                if (r->w.start == start && r->w.bytes == bytes) {
-                    return r;
-                }
-                break;
-            }
-        }
-    }
-    return NULL;
+    return w->start + w->bytes;
 }
 
 uint32_t zone_rules_in_flight(const ZoneRules *zr, uint32_t i)
 {
-    const ZoneBusy *b = zr->zones[i].busy;
+    const ZoneFlight *f = zr->zones[i].flight;
 
-    return b ? b->in_flight : 0;
+    return f ? f->nr : 0;
 }
 
 uint64_t zone_rules_complete(const ZoneRules *zr, uint32_t i)
 {
     const Zone *z = &zr->zones[i];
-    const ZoneRange *first = z->busy ? range_of(z->busy->open.head) : NULL;
 
-    return first ? first->w.start : z->wp;
+    return z->flight && z->flight->first ? z->flight->first->start : z->wp;
 }
 
 uint64_t zone_rules_acknowledged(const ZoneRules *zr, uint32_t i)
 {
     const Zone *z = &zr->zones[i];
+    const ZoneWrite *w = z->flight ? z->flight->last : NULL;
+    uint64_t end = z->wp;
 
-    return z->busy ? z->busy->acknowledged : z->wp;
+    /* Down over the writes at the top that are not complete. */
+    for (; w && write_end(w) == end; w = w->below) {
+        end = w->start;
+    }
+    return end;
 }
 
 uint32_t zone_rules_generation(const ZoneRules *zr, uint32_t i)
 {
     return zr->zones[i].generation;
+}
+
+/* Zone @i of the list of idle flights goes out of it. */
+static void idle_remove(ZoneRules *zr, uint32_t i)
+{
+    ZoneFlight *f = zr->zones[i].flight;
+
+    if (f->idle_prev == NO_ZONE) {
+        zr->idle.head = f->idle_next;
+    } else {
+        zr->zones[f->idle_prev].flight->idle_next = f->idle_next;
+    }
+    if (f->idle_next == NO_ZONE) {
+        zr->idle.tail = f->idle_prev;
+    } else {
+        zr->zones[f->idle_next].flight->idle_prev = f->idle_prev;
+    }
+    zr->idle.nr--;
+}
+
+/* Forget what is known of zone @i, which has nothing in flight. */
+static void flight_drop(ZoneRules *zr, uint32_t i)
+{
+    Zone *z = &zr->zones[i];
+
+    if (z->flight) {
+        g_assert(!z->flight->nr && !z->flight->first);
+        idle_remove(zr, i);
+        g_free(z->flight);
+        z->flight = NULL;
+    }
+}
+
+/* One more write is in flight in zone @i. */
+static ZoneFlight *flight_get(ZoneRules *zr, uint32_t i)
+{
+    Zone *z = &zr->zones[i];
+
+    if (!z->flight) {
+        z->flight = g_new0(ZoneFlight, 1);
+        z->flight->frontier = z->wp;
+    } else if (!z->flight->nr) {
+        idle_remove(zr, i);
+    }
+    z->flight->nr++;
+    return z->flight;
+}
+
+/* One less.  The zones that were written last are remembered. */
+static void flight_put(ZoneRules *zr, uint32_t i)
+{
+    ZoneFlight *f = zr->zones[i].flight;
+
+    if (--f->nr) {
+        return;
+    }
+    f->idle_prev = zr->idle.tail;
+    f->idle_next = NO_ZONE;
+    if (zr->idle.tail == NO_ZONE) {
+        zr->idle.head = i;
+    } else {
+        zr->zones[zr->idle.tail].flight->idle_next = i;
+    }
+    zr->idle.tail = i;
+    if (++zr->idle.nr > MAX_IDLE) {
+        flight_drop(zr, zr->idle.head);
+    }
+}
+
+static void flight_unlink(ZoneFlight *f, ZoneWrite *w)
+{
+    if (w->below) {
+        w->below->above = w->above;
+    } else {
+        f->first = w->above;
+    }
+    if (w->above) {
+        w->above->below = w->below;
+    } else {
+        f->last = w->below;
+    }
+    w->below = w->above = NULL;
 }
 
 /*** Writes ***/
@@ -534,11 +478,12 @@ static int check_write_state(ZoneState state)
 
 /* Accept @bytes, not past the capacity, at the write pointer of zone @i. */
 static int accept_write(ZoneRules *zr, uint32_t i, uint64_t bytes,
-                        ZoneWrite **w)
+                        ZoneWrite *w)
 {
     Zone *z = &zr->zones[i];
+    ZoneFlight *f;
 
-    g_assert(!z->pending);
+    g_assert(!zone_rules_blocked(zr, i));
     /* Also where the write fills the zone: it is open for a moment. */
     if (z->state != ZONE_STATE_EXPLICIT_OPEN) {
         int ret = open_zone(zr, i, ZONE_STATE_IMPLICIT_OPEN);
@@ -547,7 +492,16 @@ static int accept_write(ZoneRules *zr, uint32_t i, uint64_t bytes,
             return ret;
         }
     }
-    *w = advance(z, bytes);
+
+    f = flight_get(zr, i);
+    *w = (ZoneWrite) { .start = z->wp, .bytes = bytes, .below = f->last };
+    if (f->last) {
+        f->last->above = w;
+    } else {
+        f->first = w;
+    }
+    f->last = w;
+    z->wp += bytes;
     if (z->wp == zone_rules_capacity_end(zr, i)) {
         set_state(zr, i, ZONE_STATE_FULL);
     }
@@ -555,29 +509,8 @@ static int accept_write(ZoneRules *zr, uint32_t i, uint64_t bytes,
     return 0;
 }
 
-/*
- * A write of exactly a hole's range.  The zone's state stays: the write was
- * accepted once, and is made again.
- */
-static int accept_again(ZoneRules *zr, uint32_t i, ZoneRange *r, ZoneWrite **w)
-{
-    Zone *z = &zr->zones[i];
-
-    g_assert(!z->pending);
-    if (r->user == RANGE_FILL) {
-        return -EAGAIN;
-    }
-    range_claim(z, r, RANGE_WRITE);
-    if (z->state == ZONE_STATE_IMPLICIT_OPEN) {
-        set_state(zr, i, ZONE_STATE_IMPLICIT_OPEN);
-    }
-    *w = &r->w;
-    verify(zr);
-    return 0;
-}
-
 int zone_write_begin(ZoneRules *zr, uint64_t offset, uint64_t bytes,
-                     ZoneWrite **w)
+                     ZoneWrite *w)
 {
     uint64_t end = offset + bytes;
     uint64_t conventional_end = zone_rules_start(zr, zr->g.nr_conventional);
@@ -585,24 +518,14 @@ int zone_write_begin(ZoneRules *zr, uint64_t offset, uint64_t bytes,
     Zone *z;
     int ret;
 
-    *w = NULL;
     if (end <= conventional_end) {
-        *w = &range_new(offset, bytes)->w;
+        *w = (ZoneWrite) { .start = offset, .bytes = bytes };
         return 0;
     }
 
     /* The first sequential zone, and the part of the request from there. */
     i = MAX(zone_rules_index(zr, offset), zr->g.nr_conventional);
     z = &zr->zones[i];
-    if (z->busy && offset < z->wp && z->state != ZONE_STATE_READ_ONLY &&
-        z->state != ZONE_STATE_OFFLINE) {
-        ZoneRange *r = find_range(z, offset, bytes);
-
-        if (r && r->user != RANGE_WRITE) {
-            return accept_again(zr, i, r, w);
-        }
-    }
-
     ret = check_write_state(z->state);
     if (ret < 0) {
         return ret;
@@ -617,13 +540,12 @@ int zone_write_begin(ZoneRules *zr, uint64_t offset, uint64_t bytes,
 }
 
 int zone_append_begin(ZoneRules *zr, uint64_t offset, uint64_t bytes,
-                      ZoneWrite **w)
+                      ZoneWrite *w)
 {
     uint32_t i;
     Zone *z;
     int ret;
 
-    *w = NULL;
     if (!bytes || bytes % SECTOR) {
         return -EINVAL;
     }
@@ -645,182 +567,150 @@ int zone_append_begin(ZoneRules *zr, uint64_t offset, uint64_t bytes,
     return accept_write(zr, i, bytes, w);
 }
 
-/* Move range @r to those that hold nothing back, keeping them in order. */
-static void range_cover(ZoneBusy *b, ZoneRange *r)
-{
-    GList *l = b->covered.tail;
-
-    g_queue_unlink(&b->open, &r->link);
-    while (l && range_of(l)->w.start > r->w.start) {
-        l = l->prev;
-    }
-    g_queue_insert_before_link(&b->covered, l ? l->next : b->covered.head,
-                               &r->link);
-    r->covered = true;
-}
-
-/*
- * The last write accepted in zone @i failed: its range @r, and the holes
- * directly below, are taken back.  What was complete below stays.
- */
-static void give_back(ZoneRules *zr, uint32_t i, ZoneRange *r)
+/* The write pointer of zone @i goes down to @wp: what was there is undone. */
+static void lower_wp(ZoneRules *zr, uint32_t i, uint64_t wp)
 {
     Zone *z = &zr->zones[i];
-    bool empty;
+    bool empty = wp == zone_rules_start(zr, i);
 
-    while (r && r->user == RANGE_HOLE && range_end(r) == z->wp) {
-        z->wp = r->w.start;
-        if (r->dirty) {
-            z->busy->nr_dirty_holes--;
-        }
-        range_drop(z, r);
-        r = range_of(z->busy->open.tail);
-    }
-
-    empty = z->wp == zone_rules_start(zr, i);
+    z->wp = wp;
+    z->flight->frontier = MIN(z->flight->frontier, wp);
     if (z->state == ZONE_STATE_FULL ||
         (z->state == ZONE_STATE_CLOSED && empty)) {
         set_state(zr, i, empty ? ZONE_STATE_EMPTY : ZONE_STATE_CLOSED);
     }
 }
 
-void zone_write_end(ZoneRules *zr, ZoneWrite *w, bool ok)
+/*
+ * Decide what can be decided of the failed writes of zone @i: one that has a
+ * complete one above it keeps its range, and those at the top give theirs back.
+ */
+static void decide_failed(ZoneRules *zr, uint32_t i)
 {
-    ZoneRange *r = w->priv;
-    uint32_t i = zone_rules_index(zr, w->start);
-    Zone *z = &zr->zones[i];
+    ZoneFlight *f = zr->zones[i].flight;
+    uint64_t acknowledged;
+    uint64_t wp = zr->zones[i].wp;
+    ZoneWrite *w;
 
-    if (is_conventional(zr, i)) {
-        g_free(r);
+    if (!f->nr_failed) {
         return;
     }
-
-    g_assert(r->user == RANGE_WRITE);
-    range_release(z, r);
-    r->dirty = false;
-    if (ok) {
-        z->busy->acknowledged = MAX(z->busy->acknowledged, range_end(r));
-        range_drop(z, r);
-    } else if (range_end(r) == z->wp && !r->covered) {
-        give_back(zr, i, r);
-    } else {
-        r->dirty = true;
-        z->busy->nr_dirty_holes++;
+    acknowledged = zone_rules_acknowledged(zr, i);
+    for (w = f->first; w && w->start < acknowledged; w = w->above) {
+        if (w->stage == ZONE_WRITE_FAILED) {
+            w->stage = ZONE_WRITE_ZEROS;
+            f->nr_failed--;
+        }
     }
-    busy_put(z);
-    verify(zr);
+    while ((w = f->last) && w->stage == ZONE_WRITE_FAILED) {
+        w->stage = ZONE_WRITE_GIVEN_BACK;
+        f->nr_failed--;
+        wp = w->start;
+        flight_unlink(f, w);
+    }
+    if (wp < zr->zones[i].wp) {
+        lower_wp(zr, i, wp);
+    }
 }
 
-void zone_write_placed(ZoneRules *zr, ZoneWrite *w)
+void zone_write_complete(ZoneRules *zr, ZoneWrite *w)
 {
-    ZoneRange *r = w->priv;
     uint32_t i = zone_rules_index(zr, w->start);
-    Zone *z = &zr->zones[i];
 
+    g_assert(w->stage == ZONE_WRITE_ACCEPTED || w->stage == ZONE_WRITE_ZEROS);
+    w->stage = ZONE_WRITE_COMPLETE;
+    if (!is_conventional(zr, i)) {
+        flight_unlink(zr->zones[i].flight, w);
+        decide_failed(zr, i);
+        verify(zr);
+    }
+}
+
+void zone_write_fail(ZoneRules *zr, ZoneWrite *w)
+{
+    uint32_t i = zone_rules_index(zr, w->start);
+
+    g_assert(w->stage == ZONE_WRITE_ACCEPTED);
     if (is_conventional(zr, i)) {
+        w->stage = ZONE_WRITE_GIVEN_BACK;
         return;
     }
-    g_assert(r->user == RANGE_WRITE);
-    z->busy->acknowledged = MAX(z->busy->acknowledged, range_end(r));
-    if (!r->covered) {
-        range_cover(z->busy, r);
-    }
+    w->stage = ZONE_WRITE_FAILED;
+    zr->zones[i].flight->nr_failed++;
+    decide_failed(zr, i);
     verify(zr);
 }
 
-/*** Holes ***/
-
-/* The lowest range of @q that zeros are wanted for, below a completed write. */
-static ZoneRange *find_dirty_hole(const ZoneBusy *b, const GQueue *q)
+bool zone_write_give_back(ZoneRules *zr, ZoneWrite *w)
 {
-    GList *l;
+    uint32_t i = zone_rules_index(zr, w->start);
 
-    for (l = q->head; l; l = l->next) {
-        ZoneRange *r = range_of(l);
-
-        if (r->w.start >= b->acknowledged) {
-            break;
-        }
-        if (r->user == RANGE_HOLE && r->dirty) {
-            return r;
-        }
+    g_assert(w->stage == ZONE_WRITE_COMPLETE);
+    if (is_conventional(zr, i) || write_end(w) != zr->zones[i].wp) {
+        return false;
     }
-    return NULL;
-}
-
-static ZoneRange *lowest_dirty_hole(const Zone *z)
-{
-    ZoneRange *open, *covered;
-
-    if (!z->busy || !z->busy->nr_dirty_holes) {
-        return NULL;
-    }
-    open = find_dirty_hole(z->busy, &z->busy->open);
-    covered = find_dirty_hole(z->busy, &z->busy->covered);
-    if (open && covered) {
-        return open->w.start < covered->w.start ? open : covered;
-    }
-    return open ?: covered;
-}
-
-bool zone_rules_has_hole(const ZoneRules *zr, uint32_t i)
-{
-    return lowest_dirty_hole(&zr->zones[i]) != NULL;
-}
-
-ZoneWrite *zone_hole_begin(ZoneRules *zr, uint32_t i)
-{
-    Zone *z = &zr->zones[i];
-    ZoneRange *r = lowest_dirty_hole(z);
-
-    if (!r) {
-        return NULL;
-    }
-    range_claim(z, r, RANGE_FILL);
+    w->stage = ZONE_WRITE_GIVEN_BACK;
+    lower_wp(zr, i, w->start);
     verify(zr);
-    return &r->w;
+    return true;
 }
 
-void zone_hole_end(ZoneRules *zr, ZoneWrite *w, bool ok)
+void zone_write_end(ZoneRules *zr, ZoneWrite *w)
 {
-    ZoneRange *r = w->priv;
-    Zone *z = &zr->zones[zone_rules_index(zr, w->start)];
+    uint32_t i = zone_rules_index(zr, w->start);
 
-    g_assert(r->user == RANGE_FILL);
-    range_release(z, r);
-    if (ok) {
-        r->dirty = false;
-        if (!r->covered) {
-            range_cover(z->busy, r);
-        }
-    } else {
-        z->busy->nr_dirty_holes++;
+    g_assert(w->stage == ZONE_WRITE_COMPLETE ||
+             w->stage == ZONE_WRITE_GIVEN_BACK);
+    if (!is_conventional(zr, i)) {
+        flight_put(zr, i);
+        verify(zr);
     }
-    verify(zr);
+}
+
+/*** Turns ***/
+
+static bool frontier_reaches(const ZoneRules *zr, const ZoneWrite *w,
+                             uint64_t offset)
+{
+    uint32_t i = zone_rules_index(zr, w->start);
+
+    return is_conventional(zr, i) || zr->zones[i].flight->frontier >= offset;
+}
+
+bool zone_write_has_turn(const ZoneRules *zr, const ZoneWrite *w)
+{
+    return frontier_reaches(zr, w, w->start);
+}
+
+bool zone_write_is_ready(const ZoneRules *zr, const ZoneWrite *w)
+{
+    return frontier_reaches(zr, w, write_end(w));
+}
+
+uint64_t zone_rules_frontier(const ZoneRules *zr, uint32_t i)
+{
+    const Zone *z = &zr->zones[i];
+
+    return z->flight ? z->flight->frontier : z->wp;
+}
+
+void zone_write_ready(ZoneRules *zr, ZoneWrite *w, uint64_t frontier)
+{
+    ZoneFlight *f = zr->zones[zone_rules_index(zr, w->start)].flight;
+
+    g_assert(f->frontier >= w->start && frontier >= write_end(w));
+    f->frontier = MAX(f->frontier, frontier);
+}
+
+void zone_write_stuck(ZoneRules *zr, ZoneWrite *w, int error)
+{
+    g_assert(zone_write_has_turn(zr, w) && !zone_write_is_ready(zr, w));
+    for (w = w->above; w; w = w->above) {
+        w->error = error;
+    }
 }
 
 /*** Reads ***/
-
-/* A walk over both lists of ranges of a zone, in ascending order. */
-typedef struct RangeWalk {
-    GList *open;
-    GList *covered;
-} RangeWalk;
-
-static const ZoneRange *walk_next(RangeWalk *walk)
-{
-    const ZoneRange *open = range_of(walk->open);
-    const ZoneRange *covered = range_of(walk->covered);
-
-    if (open && (!covered || open->w.start < covered->w.start)) {
-        walk->open = walk->open->next;
-        return open;
-    }
-    if (covered) {
-        walk->covered = walk->covered->next;
-    }
-    return covered;
-}
 
 int zone_read_part(const ZoneRules *zr, uint64_t offset, uint64_t bytes,
                    uint64_t *n)
@@ -830,8 +720,7 @@ int zone_read_part(const ZoneRules *zr, uint64_t offset, uint64_t bytes,
     uint64_t conventional_end = zone_rules_start(zr, zr->g.nr_conventional);
     uint64_t zero_end = offset;
     uint64_t end;
-    RangeWalk walk = { 0 };
-    const ZoneRange *r;
+    const ZoneWrite *w;
 
     if (is_conventional(zr, i)) {
         *n = MIN(bytes, conventional_end - offset);
@@ -844,13 +733,10 @@ int zone_read_part(const ZoneRules *zr, uint64_t offset, uint64_t bytes,
         return -BLK_ZONE_ERR_OFFLINE;
     }
 
-    if (z->busy) {
-        walk.open = z->busy->open.head;
-        walk.covered = z->busy->covered.head;
-    }
-    /* Zeros go on through ranges that follow on one another... */
-    while ((r = walk_next(&walk)) && r->w.start <= zero_end) {
-        zero_end = MAX(zero_end, range_end(r));
+    /* Zeros go on through writes that follow on one another... */
+    for (w = z->flight ? z->flight->first : NULL; w && w->start <= zero_end;
+         w = w->above) {
+        zero_end = MAX(zero_end, write_end(w));
     }
     /* ... and from the write pointer up. */
     if (zero_end >= z->wp) {
@@ -860,7 +746,7 @@ int zone_read_part(const ZoneRules *zr, uint64_t offset, uint64_t bytes,
         *n = MIN(zero_end, end) - offset;
         return 0;
     }
-    *n = MIN(end, r ? r->w.start : z->wp) - offset;
+    *n = MIN(end, w ? w->start : z->wp) - offset;
     return 1;
 }
 
@@ -883,203 +769,20 @@ static bool op_allowed(ZoneOpType type, ZoneState state)
     }
 }
 
-static int open_one(ZoneRules *zr, uint32_t i)
-{
-    if (zr->zones[i].state == ZONE_STATE_EXPLICIT_OPEN) {
-        return 0;
-    }
-    return open_zone(zr, i, ZONE_STATE_EXPLICIT_OPEN);
-}
-
-static void close_one(ZoneRules *zr, uint32_t i, unsigned flags)
-{
-    if (zr->zones[i].state != ZONE_STATE_CLOSED) {
-        close_zone(zr, i, flags & ZONE_OP_ZNS);
-    }
-}
-
-/* Does a finish or reset of zone @i have anything to change? */
-static bool op_changes(const ZoneRules *zr, ZoneOpType type, uint32_t i)
-{
-    if (type == ZONE_OP_RESET) {
-        return zr->zones[i].state != ZONE_STATE_EMPTY;
-    }
-    /* A Full zone with writes in flight is not sure to stay so. */
-    return zr->zones[i].state != ZONE_STATE_FULL ||
-           zone_rules_complete(zr, i) != zr->zones[i].wp;
-}
-
-/* An operation with room for @max zones; NULL on lack of memory. */
-static ZoneOp *op_new(ZoneOpType type, uint32_t max)
-{
-    g_autofree uint32_t *zones = g_try_new(uint32_t, max);
-    ZoneOp *op;
-
-    if (!zones) {
-        return NULL;
-    }
-    op = g_new0(ZoneOp, 1);
-    op->type = type;
-    op->zones = g_steal_pointer(&zones);
-    return op;
-}
-
-static void op_add(ZoneRules *zr, ZoneOp *op, uint32_t i)
-{
-    Zone *z = &zr->zones[i];
-
-    z->pending = true;
-    zr->nr_pending++;
-    if (z->busy) {
-        z->busy->op = op;
-        op->nr_busy += z->busy->in_flight > 0;
-    }
-    op->zones[op->nr++] = i;
-}
-
-static int compare_index(const void *a, const void *b)
-{
-    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-
-    return x < y ? -1 : x > y;
-}
-
-/* Open all Closed zones, or none. */
-static int open_all(ZoneRules *zr)
-{
-    uint32_t nr = zr->closed.nr;
-
-    /* Implicitly open zones can all be closed for it. */
-    if (zr->open_limit && nr &&
-        (uint64_t)zr->explicit_open.nr + nr > zr->open_limit) {
-        return -BLK_ZONE_ERR_OPEN_LIMIT;
-    }
-    /* Zones closed to make room come behind those that were closed before. */
-    while (nr--) {
-        uint32_t i = zr->closed.head;
-
-        g_assert(!zr->zones[i].pending);
-        open_zone(zr, i, ZONE_STATE_EXPLICIT_OPEN);
-    }
-    return 0;
-}
-
-static void close_all(ZoneRules *zr, unsigned flags)
-{
-    ZoneList *lists[] = { &zr->implicit_open, &zr->explicit_open };
-    unsigned l;
-
-    for (l = 0; l < ARRAY_SIZE(lists); l++) {
-        while (lists[l]->nr) {
-            uint32_t i = lists[l]->head;
-
-            g_assert(!zr->zones[i].pending);
-            close_zone(zr, i, flags & ZONE_OP_ZNS);
-        }
-    }
-}
-
-/* Finish or reset all: the lists hold exactly the zones that change. */
-static int change_all(ZoneRules *zr, ZoneOpType type, ZoneOp **op)
-{
-    const ZoneList *lists[] = {
-        &zr->implicit_open, &zr->explicit_open, &zr->closed, &zr->full
-    };
-    int nr_lists = type == ZONE_OP_FINISH ? 3 : 4;
-    uint32_t nr = 0;
-    uint32_t i;
-    int l;
-
-    for (l = 0; l < nr_lists; l++) {
-        nr += lists[l]->nr;
-    }
-    if (!nr) {
-        return 0;
-    }
-    *op = op_new(type, nr);
-    if (!*op) {
-        return -ENOMEM;
-    }
-    for (l = 0; l < nr_lists; l++) {
-        for (i = lists[l]->head; i != NO_ZONE; i = zr->zones[i].next) {
-            g_assert(!zr->zones[i].pending);
-            op_add(zr, *op, i);
-        }
-    }
-    qsort((*op)->zones, nr, sizeof(*(*op)->zones), compare_index);
-    return 0;
-}
-
-static int op_all(ZoneRules *zr, ZoneOpType type, unsigned flags, ZoneOp **op)
-{
-    switch (type) {
-    case ZONE_OP_OPEN:
-        return open_all(zr);
-    case ZONE_OP_CLOSE:
-        close_all(zr, flags);
-        return 0;
-    default:
-        return change_all(zr, type, op);
-    }
-}
-
-/* Zones [@first, @end), all of which allow the operation. */
-static int op_range(ZoneRules *zr, ZoneOpType type, unsigned flags,
-                    uint32_t first, uint32_t end, ZoneOp **op)
-{
-    uint32_t nr = 0;
-    uint32_t i;
-    int ret;
-
-    switch (type) {
-    case ZONE_OP_OPEN:
-        for (i = first; i < end; i++) {
-            ret = open_one(zr, i);
-            if (ret < 0) {
-                return ret;
-            }
-        }
-        return 0;
-    case ZONE_OP_CLOSE:
-        for (i = first; i < end; i++) {
-            close_one(zr, i, flags);
-        }
-        return 0;
-    default:
-        for (i = first; i < end; i++) {
-            nr += op_changes(zr, type, i);
-        }
-        if (!nr) {
-            return 0;
-        }
-        *op = op_new(type, nr);
-        if (!*op) {
-            return -ENOMEM;
-        }
-        for (i = first; i < end; i++) {
-            if (op_changes(zr, type, i)) {
-                op_add(zr, *op, i);
-            }
-        }
-        return 0;
-    }
-}
-
-int zone_op_begin(ZoneRules *zr, ZoneOpType type, unsigned flags,
-                  uint64_t offset, uint64_t len, ZoneOp **op)
+int zone_op_check(const ZoneRules *zr, ZoneOpType type, unsigned *flags,
+                  uint64_t offset, uint64_t len, uint32_t *first,
+                  uint32_t *end)
 {
     uint64_t mask = zr->g.zone_size - 1;
-    uint32_t first, end, i;
-    int ret;
+    uint32_t i;
 
-    *op = NULL;
     if (type == ZONE_OP_RESET && offset == 0 && len == zr->g.disk_size) {
-        flags |= ZONE_OP_ALL;
+        *flags |= ZONE_OP_ALL;
     }
-    if (flags & ZONE_OP_ALL) {
-        ret = op_all(zr, type, flags, op);
-        verify(zr);
-        return ret;
+    if (*flags & ZONE_OP_ALL) {
+        *first = zr->g.nr_conventional;
+        *end = zr->g.nr_zones;
+        return 0;
     }
 
     if (!len || offset & mask || offset >= zr->g.disk_size ||
@@ -1087,73 +790,132 @@ int zone_op_begin(ZoneRules *zr, ZoneOpType type, unsigned flags,
         ((offset + len) & mask && offset + len != zr->g.disk_size)) {
         return -EINVAL;
     }
-    first = zone_rules_index(zr, offset);
-    end = zone_rules_index(zr, offset + len - 1) + 1;
-    for (i = first; i < end; i++) {
+    *first = zone_rules_index(zr, offset);
+    *end = zone_rules_index(zr, offset + len - 1) + 1;
+    for (i = *first; i < *end; i++) {
         if (!op_allowed(type, zr->zones[i].state)) {
             return -BLK_ZONE_ERR_TRANSITION;
         }
-        g_assert(!zr->zones[i].pending);
     }
-    ret = op_range(zr, type, flags, first, end, op);
+    return 0;
+}
+
+/* Open all Closed zones, or none. */
+static int open_all(ZoneRules *zr)
+{
+    uint32_t nr = 0;
+    uint32_t i, next;
+
+    for (i = zr->closed.head; i != NO_ZONE; i = zr->zones[i].next) {
+        nr += !zr->zones[i].pending;
+    }
+    /* Implicitly open zones can all be closed for it. */
+    if (zr->open_limit && nr &&
+        (uint64_t)zr->explicit_open.nr + nr > zr->open_limit) {
+        return -BLK_ZONE_ERR_OPEN_LIMIT;
+    }
+    /* Zones closed to make room come behind those that were closed before. */
+    for (i = zr->closed.head; nr; i = next) {
+        next = zr->zones[i].next;
+        if (!zr->zones[i].pending) {
+            open_zone(zr, i, ZONE_STATE_EXPLICIT_OPEN);
+            nr--;
+        }
+    }
+    return 0;
+}
+
+int zone_op_open(ZoneRules *zr, unsigned flags, uint32_t first, uint32_t end)
+{
+    int ret = 0;
+    uint32_t i;
+
+    if (flags & ZONE_OP_ALL) {
+        ret = open_all(zr);
+    } else {
+        for (i = first; ret == 0 && i < end; i++) {
+            g_assert(!zr->zones[i].pending);
+            if (zr->zones[i].state != ZONE_STATE_EXPLICIT_OPEN) {
+                ret = open_zone(zr, i, ZONE_STATE_EXPLICIT_OPEN);
+            }
+        }
+    }
     verify(zr);
     return ret;
 }
 
-bool zone_op_drained(const ZoneRules *zr, const ZoneOp *op)
+static void close_list(ZoneRules *zr, const ZoneList *l, bool zns)
 {
-    return !op->nr_busy;
+    uint32_t i, next;
+
+    for (i = l->head; i != NO_ZONE; i = next) {
+        next = zr->zones[i].next;
+        if (!zr->zones[i].pending) {
+            close_zone(zr, i, zns);
+        }
+    }
 }
 
-void zone_op_start(ZoneRules *zr, ZoneOp *op)
+void zone_op_close(ZoneRules *zr, unsigned flags, uint32_t first, uint32_t end)
 {
-    g_assert(!op->nr_busy);
-    op->started = true;
+    bool zns = flags & ZONE_OP_ZNS;
+    uint32_t i;
+
+    if (flags & ZONE_OP_ALL) {
+        close_list(zr, &zr->implicit_open, zns);
+        close_list(zr, &zr->explicit_open, zns);
+    } else {
+        for (i = first; i < end; i++) {
+            g_assert(!zr->zones[i].pending);
+            if (zr->zones[i].state != ZONE_STATE_CLOSED) {
+                close_zone(zr, i, zns);
+            }
+        }
+    }
+    verify(zr);
 }
 
-static void finish_zone(ZoneRules *zr, uint32_t i)
+bool zone_op_begin(ZoneRules *zr, ZoneOpType type, unsigned flags, uint32_t i)
+{
+    Zone *z = &zr->zones[i];
+    bool full = type == ZONE_OP_RESET || !(flags & ZONE_OP_ALL);
+
+    g_assert(!z->pending);
+    switch (z->state) {
+    case ZONE_STATE_IMPLICIT_OPEN:
+    case ZONE_STATE_EXPLICIT_OPEN:
+    case ZONE_STATE_CLOSED:
+        z->pending = true;
+        break;
+    case ZONE_STATE_EMPTY:
+        z->pending = type == ZONE_OP_FINISH && !(flags & ZONE_OP_ALL);
+        break;
+    case ZONE_STATE_FULL:
+        z->pending = full;
+        break;
+    default:
+        break;
+    }
+    return z->pending;
+}
+
+void zone_op_end(ZoneRules *zr, ZoneOpType type, uint32_t i, bool ok)
 {
     Zone *z = &zr->zones[i];
 
-    z->wp = zone_rules_capacity_end(zr, i);
-    if (z->busy) {
-        z->busy->acknowledged = z->wp;
-    }
-    z->generation++;
-    set_state(zr, i, ZONE_STATE_FULL);
-}
-
-static void reset_zone(ZoneRules *zr, uint32_t i)
-{
-    Zone *z = &zr->zones[i];
-
-    drop_busy(z);
-    z->wp = zone_rules_start(zr, i);
-    z->generation++;
-    set_state(zr, i, ZONE_STATE_EMPTY);
-}
-
-void zone_op_end(ZoneRules *zr, ZoneOp *op, bool ok)
-{
-    uint32_t k;
-
-    g_assert(!ok || !op->nr_busy);
-    for (k = 0; k < op->nr; k++) {
-        Zone *z = &zr->zones[op->zones[k]];
-
-        z->pending = false;
-        if (z->busy) {
-            z->busy->op = NULL;
-        }
-        if (ok && op->type == ZONE_OP_FINISH) {
-            finish_zone(zr, op->zones[k]);
-        } else if (ok) {
-            reset_zone(zr, op->zones[k]);
+    g_assert(z->pending && (!ok || !zone_rules_in_flight(zr, i)));
+    z->pending = false;
+    if (ok) {
+        flight_drop(zr, i);
+        z->generation++;
+        if (type == ZONE_OP_FINISH) {
+            z->wp = zone_rules_capacity_end(zr, i);
+            set_state(zr, i, ZONE_STATE_FULL);
+        } else {
+            z->wp = zone_rules_start(zr, i);
+            set_state(zr, i, ZONE_STATE_EMPTY);
         }
     }
-    zr->nr_pending -= op->nr;
-    g_free(op->zones);
-    g_free(op);
     verify(zr);
 }
 

@@ -77,21 +77,34 @@ typedef struct ZoneInfo {
 
 typedef struct ZoneRules ZoneRules;
 
+/* Where a write stands */
+typedef enum ZoneWriteStage {
+    ZONE_WRITE_ACCEPTED,        /* its data is on its way */
+    ZONE_WRITE_COMPLETE,        /* its data, or the zeros for it, are in */
+    ZONE_WRITE_FAILED,          /* what becomes of it hangs on those above */
+    ZONE_WRITE_ZEROS,           /* its owner makes its range read as zeros */
+    ZONE_WRITE_GIVEN_BACK,      /* the write pointer went back below it */
+} ZoneWriteStage;
+
 /*
- * One accepted write.  Made by an acceptance, given back to zone_write_end(),
- * which may keep it as a hole; never touched by the caller in between.
+ * One write, from its acceptance to zone_write_end().  It belongs to the
+ * caller, which keeps it where it is meanwhile, and only reads it.
  */
 typedef struct ZoneWrite {
     uint64_t start;             /* absolute: where the data goes */
     uint64_t bytes;
-    struct ZoneRulesWritePriv *priv;    /* for zone-rules.c only */
+    ZoneWriteStage stage;
+    int error;                  /* negative errno: it can have no turn, fail */
+    struct ZoneWrite *below;    /* neighbours in flight; zone-rules.c only */
+    struct ZoneWrite *above;
 } ZoneWrite;
 
 /*
  * New rules for a disk with @g, whose limits were checked by the caller.
  * Sequential zones are Empty, conventional ones NOT_WP.
  * Returns NULL if there is not enough memory (a hostile image may ask for a
- * million zones; that is at most 32 bytes each).
+ * million zones; that is at most 32 bytes each, and some more for zones that
+ * were written lately).
  * When they are freed, nothing may be in flight.
  */
 ZoneRules *zone_rules_new(const ZoneGeometry *g);
@@ -123,186 +136,184 @@ uint64_t zone_rules_wp(const ZoneRules *zr, uint32_t i);
 uint32_t zone_rules_nr_open(const ZoneRules *zr);
 uint32_t zone_rules_nr_active(const ZoneRules *zr);
 
-/*
- * Is a finish or reset of zone @i waiting for writes in flight, or being made
- * durable?  Then nothing may be accepted there until it ends; the caller
- * queues the request.
- */
+/* Is a finish or reset of zone @i between zone_op_begin() and _end()? */
 bool zone_rules_op_pending(const ZoneRules *zr, uint32_t i);
 /*
- * Does an operation on zone @i, not started yet, wait for writes in flight,
- * here or in another of its zones, with something unsettled here?  Then a hole
- * may be claimed here: the operation waits for it too.
+ * May no write be accepted in zone @i just now?  An operation is pending
+ * there, or a write has failed and it is not decided what becomes of it.
  */
-bool zone_rules_op_waits(const ZoneRules *zr, uint32_t i);
-/* In how many zones?  An operation on all zones waits until it is none. */
-uint32_t zone_rules_nr_pending(const ZoneRules *zr);
+bool zone_rules_blocked(const ZoneRules *zr, uint32_t i);
 
 /*
+ * The life of a write.  It is in flight from its acceptance to
+ * zone_write_end(), when it answers; an operation on the zone waits for it.
+ *
+ *   zone_write_begin()  ->  ACCEPTED
+ *   its data is in:         zone_write_complete()  ->  COMPLETE
+ *   its data has failed:    zone_write_fail()  ->  one of
+ *       GIVEN_BACK  it was the last one accepted, or all above it have failed
+ *                   too: the write pointer is at the lowest of these now
+ *       ZEROS       one above it is complete: its owner makes the range read
+ *                   as zeros, then calls zone_write_complete(), whether that
+ *                   went well or not, and answers the write's own error
+ *       FAILED      it is not decided yet; it waits until it is GIVEN_BACK or
+ *                   ZEROS, which a call for another write of the zone makes it
+ *   COMPLETE, and it is to be durable before it answers (BDRV_REQ_FUA), but
+ *   the flush failed:       zone_write_give_back()
+ *
  * Accept a write of [@offset, @offset + @bytes).  @bytes > 0, both multiples
  * of 512, within the disk (the caller has checked).
  *
- * A request in conventional zones only is always accepted.  A request that
- * touches a sequential zone lies within that zone.  Conditions are checked on
- * the first sequential zone that it touches (and, where it begins in a
- * conventional one, on the part from there), in the order state, write
+ * A request in conventional zones only is always accepted; the other calls
+ * then change nothing but its stage (one that fails is given back).  A request
+ * that touches a sequential zone lies within that zone.  Conditions are
+ * checked on the first sequential zone that it touches (and, where it begins
+ * in a conventional one, on the part from there), in the order state, write
  * pointer, boundary, resources.  The write pointer moves now, so that the next
- * write can be accepted at once; *@w records the range and goes back through
- * zone_write_end().
+ * write can be accepted at once.
  *
  * An Empty or Closed zone is opened implicitly, also by a write that fills it
  * (which so needs the resources, for the moment that it is open).
  *
- * A write of exactly the range of a hole is admitted again, whatever the state
- * of the zone but READ_ONLY and OFFLINE, and changes no state: it was accepted
- * once.  -EAGAIN: it would be, but zeros are being written there just now
- * (zone_hole_begin()); wait for zone_hole_end(), then ask again.
- *
- * Returns 0, or -BLK_ZONE_ERR_*; on error nothing has changed and *@w is NULL.
- * Must not be called while an operation is pending on the zone of @offset.
- * (One pending on a zone that the request runs into from a conventional one
- * does no harm: such a request is refused.)
+ * Returns 0, or -BLK_ZONE_ERR_*; on error nothing has changed.
+ * Must not be called while the zone of @offset is blocked.  (One that a
+ * request runs into from a conventional zone does no harm: such a request is
+ * refused.)
  */
 int zone_write_begin(ZoneRules *zr, uint64_t offset, uint64_t bytes,
-                     ZoneWrite **w);
+                     ZoneWrite *w);
 
 /*
  * Accept an append of @bytes to the zone that starts at @offset; the place
- * assigned is (*@w)->start.  Length 0 or not a multiple of 512: -EINVAL.
+ * assigned is w->start.  Length 0 or not a multiple of 512: -EINVAL.
  * @offset beyond the disk, not a zone's start, a conventional zone, or @bytes
  * above max_append: -BLK_ZONE_ERR_INVALID_APPEND.  Else as zone_write_begin().
  */
 int zone_append_begin(ZoneRules *zr, uint64_t offset, uint64_t bytes,
-                      ZoneWrite **w);
+                      ZoneWrite *w);
 
 /*
- * The write is done (@ok), or failed.  Takes @w over.
- *
- * A failed write that is the last one accepted gives its range back, and so
- * do holes directly below it, in cascade.  (No filled hole is ever among them:
- * only holes below a completed write are filled.)  A zone that this takes out
- * of Full becomes Closed, whatever the limits are (as after a crash, only new
+ * The data of @w (ACCEPTED) is in, or the zeros for it (ZEROS): it is
+ * complete.  Failed writes below it that were not decided become ZEROS.
+ */
+void zone_write_complete(ZoneRules *zr, ZoneWrite *w);
+
+/*
+ * The data of @w (ACCEPTED) has failed.  Where it and writes next to it are
+ * given back, this happens in one step.  A zone that this takes out of Full
+ * becomes Closed, whatever the limits are (as after a crash, only new
  * activations are refused then), or Empty with nothing left; a Closed one with
  * nothing left becomes Empty; an open one stays open.
- *
- * A write that fails below others becomes a hole: it reads as zeros and
- * zone_rules_complete() stays below it until it is filled, written again, or
- * the zone is reset.  Where a write into a filled hole fails, the hole has to
- * be filled again, but does not hold zone_rules_complete() back: the pointer
- * on disk may be above it already.
  */
-void zone_write_end(ZoneRules *zr, ZoneWrite *w, bool ok);
+void zone_write_fail(ZoneRules *zr, ZoneWrite *w);
 
 /*
- * The data of write @w is in the image, but the write ends only once it is
- * durable, its pointer included (BDRV_REQ_FUA).  From now on it counts as
- * complete and acknowledged, so that a flush raises the pointer on disk over
- * it; it is still in flight, and reads as zeros.  If it fails after this it is
- * never given back but becomes a hole, like a failed write into a filled one.
+ * @w (COMPLETE, not ended) could not be made durable.  If it is still the last
+ * one accepted it is given back, as a failed one is, and true is returned; else
+ * it stays.
  */
-void zone_write_placed(ZoneRules *zr, ZoneWrite *w);
+bool zone_write_give_back(ZoneRules *zr, ZoneWrite *w);
+
+/* @w (COMPLETE or GIVEN_BACK) answers. */
+void zone_write_end(ZoneRules *zr, ZoneWrite *w);
 
 /*
- * Writes in flight (accepted, not ended) and claimed holes in zone @i.  Writes
- * to conventional zones are not counted.
+ * Turns.  What a write needs before its data can go out is made in the order
+ * of acceptance.  A zone has a frontier (bytes, absolute): what lies below it
+ * is made.  A write has its turn when the frontier has reached its start, and
+ * is ready when it has reached its end; until then one in its turn, and it
+ * alone, makes what is missing, also further ahead, and moves the frontier.
+ * Where a write is given back the frontier goes down to the write pointer, and
+ * so it is in a zone that is written for the first time, or was not for long.
+ * A write to conventional zones is ready at once.
  */
+bool zone_write_has_turn(const ZoneRules *zr, const ZoneWrite *w);
+bool zone_write_is_ready(const ZoneRules *zr, const ZoneWrite *w);
+uint64_t zone_rules_frontier(const ZoneRules *zr, uint32_t i);
+/* What @w, in its turn, needs is made, up to @frontier (at least its end). */
+void zone_write_ready(ZoneRules *zr, ZoneWrite *w, uint64_t frontier);
+/*
+ * What @w, in its turn, needs cannot be made: all accepted above it, none of
+ * which can have had its turn, get @error (negative errno).  They fail, and so
+ * does @w.
+ */
+void zone_write_stuck(ZoneRules *zr, ZoneWrite *w, int error);
+
+/* Writes in flight in zone @i.  Those to conventional zones are not counted. */
 uint32_t zone_rules_in_flight(const ZoneRules *zr, uint32_t i);
 
 /*
- * Absolute end of the prefix of zone @i in which every accepted byte is
- * complete or placed (or is a filled hole): the highest value that the write
- * pointer on disk may take once that data is durable.  == wp if nothing is in
- * flight and there is no unfilled hole.  It goes down only with a reset.  For
- * conventional zones: the zone's start.
+ * Absolute end of the prefix of zone @i in which all that was accepted is
+ * complete: the highest value that the write pointer on disk may take once
+ * that data is durable.  For conventional zones: the zone's start.
  */
 uint64_t zone_rules_complete(const ZoneRules *zr, uint32_t i);
 
 /*
- * Absolute end of the highest completed or placed write in zone @i; a flush
- * that begins now must cover everything below.  >= zone_rules_complete().
+ * Absolute end of the highest complete write in zone @i; a flush that begins
+ * now must cover everything below.  >= zone_rules_complete().
  */
 uint64_t zone_rules_acknowledged(const ZoneRules *zr, uint32_t i);
 
 /*
  * Changes with each reset and finish of zone @i that succeeds: a sample of
- * zone_rules_complete() that is older is void.  A given-back range changes
- * nothing here: it lies above all that is complete.
+ * zone_rules_complete() that is older is void.  What is given back changes
+ * nothing here: a sample above the write pointer is cut down to it.
  */
 uint32_t zone_rules_generation(const ZoneRules *zr, uint32_t i);
-
-/*
- * Holes.  zone_hole_begin() picks the lowest unfilled hole of zone @i that
- * nobody is writing and that lies below a completed write (below
- * zone_rules_acknowledged()), and claims it (it then counts as in flight);
- * zone_hole_end() releases it, as filled with zeros (@ok) or not.  A filled
- * hole counts as complete, still reads as zeros, and a write of exactly its
- * range is still admitted, until the zone is reset.  NULL: there is none.
- *
- * With nothing in flight, every unfilled hole lies below a completed write, so
- * filling until there is none makes zone_rules_complete() reach wp.
- */
-ZoneWrite *zone_hole_begin(ZoneRules *zr, uint32_t i);
-void zone_hole_end(ZoneRules *zr, ZoneWrite *w, bool ok);
-/* Would zone_hole_begin() find one in zone @i? */
-bool zone_rules_has_hole(const ZoneRules *zr, uint32_t i);
 
 /*
  * What a read at @offset (< disk_size) sees: sets *@n (<= @bytes, > 0) to the
  * length of the first part that is uniform, and returns 1 if that part is to
  * be read from the image, 0 if it reads as zeros (at or above the write
- * pointer, in flight, a hole), or -BLK_ZONE_ERR_OFFLINE.  A part ends at the
- * end of a sequential zone.
+ * pointer, or accepted and not complete), or -BLK_ZONE_ERR_OFFLINE.  A part
+ * ends at the end of a sequential zone.
  * A whole read is usually one part: cost is O(1 + writes in flight there).
  */
 int zone_read_part(const ZoneRules *zr, uint64_t offset, uint64_t bytes,
                    uint64_t *n);
 
 /*
- * One zone management operation: of one zone, a range, or (ZONE_OP_ALL) all.
+ * Zone management operations: of one zone, a range, or (ZONE_OP_ALL) all.
  *
- * zone_op_begin() checks everything.  @offset and @len name whole zones
- * (a range may end at the end of the disk); otherwise -EINVAL.  Without
+ * zone_op_check() checks all that does not depend on resources, and turns the
+ * range into zones [*@first, *@end).  @offset and @len name whole zones (a
+ * range may end at the end of the disk); otherwise -EINVAL.  Without
  * ZONE_OP_ALL, a range that holds a conventional zone fails whole with
  * -BLK_ZONE_ERR_TRANSITION, and so does one in which a zone's state forbids
- * the operation; nothing changes then.  (An open that runs out of resources
- * midway leaves the zones before that one opened, as the zones of a range are
- * acted on in order.)  Must not be called while an operation is pending on one
- * of the zones (ZONE_OP_ALL: on any zone).  -ENOMEM: nothing changes.
- *
- * Open and close take effect at once and leave *@op NULL.  A close does not
- * wait for writes in flight.  An implicitly open zone with nothing written
- * (its writes have failed) closes as an explicitly open one does; closed to
- * make room, it becomes Empty.
- *
- * Reset of Empty zones and finish of Full ones are no change, and leave *@op
- * NULL where there is no other zone.  But a Full zone that is not complete,
- * which a failing write could still take out of Full, is finished like others.
- * (That a Full zone's pointer is durable is for the caller to see to.)
- * Otherwise the zones to change are marked pending and listed in *@op; the
- * caller waits until zone_op_drained(), makes the change durable, and calls
- * zone_op_end(), which takes the new states (@ok) or leaves the old ones, ends
- * pending and frees @op.
- *
- * Write pointers may go down while an operation waits: look at them only once
- * it has drained.  Before a finish is made durable the caller fills the holes;
- * one left unfilled holds zone_rules_complete() back in the Full zone.
- * Finish needs no open or active slot.
+ * the operation.  *@flags gets ZONE_OP_ALL where all zones are meant.
  */
-typedef struct ZoneOp {
-    ZoneOpType type;
-    uint32_t nr;                /* zones to change */
-    uint32_t *zones;            /* their indices, ascending */
-    uint32_t nr_busy;           /* for zone-rules.c only */
-    bool started;               /* for zone-rules.c only */
-} ZoneOp;
+int zone_op_check(const ZoneRules *zr, ZoneOpType type, unsigned *flags,
+                  uint64_t offset, uint64_t len, uint32_t *first,
+                  uint32_t *end);
 
-int zone_op_begin(ZoneRules *zr, ZoneOpType type, unsigned flags,
-                  uint64_t offset, uint64_t len, ZoneOp **op);
-/* No write is in flight, and no hole claimed, in any zone of @op. */
-bool zone_op_drained(const ZoneRules *zr, const ZoneOp *op);
-/* @op has drained, and waits for nothing from now on: it makes its change. */
-void zone_op_start(ZoneRules *zr, ZoneOp *op);
-/* With @ok, @op has drained. */
-void zone_op_end(ZoneRules *zr, ZoneOp *op, bool ok);
+/*
+ * Open and close take effect at once; they wait for nothing in flight.  An
+ * open without ZONE_OP_ALL that runs out of resources midway leaves the zones
+ * before that one opened, as the zones of a range are acted on in order; no
+ * operation may be pending on them.  With ZONE_OP_ALL zones with an operation
+ * pending are passed over.  An implicitly open zone with nothing written (its
+ * writes have failed) closes as an explicitly open one does; closed to make
+ * room, it becomes Empty.
+ */
+int zone_op_open(ZoneRules *zr, unsigned flags, uint32_t first, uint32_t end);
+void zone_op_close(ZoneRules *zr, unsigned flags, uint32_t first,
+                   uint32_t end);
+
+/*
+ * Finish and reset, zone by zone: zone_op_begin() tells whether there is
+ * anything to change in zone @i, and marks it pending then.  The caller waits
+ * until nothing is in flight there, makes the change durable, and calls
+ * zone_op_end(), which takes the new state (@ok) or leaves the old one.
+ * Must not be called while an operation is pending on zone @i.
+ *
+ * A reset of an Empty zone changes nothing.  A finish of a Full one, but for
+ * ZONE_OP_ALL, is an operation like others: a write in flight could still take
+ * it out of Full, and its pointer may not be durable yet.  Finish needs no
+ * open or active slot.  Write pointers may go down while an operation waits:
+ * look at them only once nothing is in flight.
+ */
+bool zone_op_begin(ZoneRules *zr, ZoneOpType type, unsigned flags, uint32_t i);
+void zone_op_end(ZoneRules *zr, ZoneOpType type, uint32_t i, bool ok);
 
 #endif
