@@ -905,7 +905,9 @@ void zone_op_end(ZoneRules *zr, ZoneOpType type, uint32_t i, bool ok)
 
     g_assert(z->pending && (!ok || !zone_rules_in_flight(zr, i)));
     z->pending = false;
-    if (ok) {
+    if (!ok && z->flight) {
+        z->flight->frontier = MIN(z->flight->frontier, z->wp);
+    } else if (ok) {
         flight_drop(zr, i);
         z->generation++;
         if (type == ZONE_OP_FINISH) {

@@ -338,8 +338,6 @@ static void zoned_append_complete(void *opaque, int ret)
     trace_virtio_blk_zone_append_complete(vdev, req,
                                           za->offset >> BDRV_SECTOR_BITS, ret);
     if (ret < 0) {
-        /* The data has a place, or the append has to be made again. */
-        req->zone_append_place = za->offset;
         zoned_failed(req, ret, true);
         return;
     }
@@ -411,12 +409,6 @@ static void zoned_append(VirtIOBlockReq *req, struct iovec *out_iov,
     qemu_iovec_init_external(&req->qiov, out_iov, out_num);
     block_acct_start(blk_get_stats(s->blk), &req->acct, len,
                      BLOCK_ACCT_ZONE_APPEND);
-    if (req->zone_append_place >= 0) {
-        /* A retry: all that failed was to make it durable. */
-        za->offset = req->zone_append_place;
-        blk_aio_flush(s->blk, zoned_append_complete, za);
-        return;
-    }
     blk_aio_zone_append(s->blk, &za->offset, &req->qiov, 0,
                         zoned_append_complete, za);
 }

@@ -89,10 +89,10 @@ int coroutine_fn GRAPH_RDLOCK
 qcow2_zoned_co_flush_to_os(BlockDriverState *bs);
 
 /*
- * Make the table current: caches, flush, table, flush.  For close and
- * inactivate, in or out of coroutines, with nothing in flight.  Silent when
- * the node is read-only or inactive.
+ * For close and inactivate, after the last flush, with nothing in flight: -EIO
+ * where the table does not cover what was acknowledged, or may be wrong on
+ * disk, because that flush failed.
  */
-int coroutine_mixed_fn GRAPH_RDLOCK qcow2_zoned_sync(BlockDriverState *bs);
+int coroutine_mixed_fn qcow2_zoned_behind(BlockDriverState *bs);
 
 #endif

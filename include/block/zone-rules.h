@@ -223,8 +223,9 @@ void zone_write_end(ZoneRules *zr, ZoneWrite *w);
  * is made.  A write has its turn when the frontier has reached its start, and
  * is ready when it has reached its end; until then one in its turn, and it
  * alone, makes what is missing, also further ahead, and moves the frontier.
- * Where a write is given back the frontier goes down to the write pointer, and
- * so it is in a zone that is written for the first time, or was not for long.
+ * The frontier goes down to the write pointer where a write is given back and
+ * where an operation ends, and so it is in a zone that is written for the first
+ * time, or was not for long.
  * A write to conventional zones is ready at once.
  */
 bool zone_write_has_turn(const ZoneRules *zr, const ZoneWrite *w);

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Zoned qcow2 images: what requests, flush and zone operations share
+ *
+ * The model: a write pointer moves in memory when a write is accepted, and on
+ * disk when the image is flushed.  A flush raises the entries of zones that
+ * were written, after the data and what maps it are durable; a reset or finish
+ * changes entries at once and makes them durable before it completes
+ * (docs/devel/zoned-qcow2.rst, "What is durable, and when").
+ *
+ * Locks, outermost first:
+ *   op_lock         a reset or finish of several zones, until it has begun in
+ *                   all of them (qcow2-zoned-ops.c)
+ *   pointers->lock  see qcow2-zoned-pointers.h
+ *   s->lock         as everywhere in qcow2
+ *   lock            the rules and all bookkeeping here; never held over a
+ *                   yield or together with s->lock
+ * Nobody waits for a write in flight with any of them held, but an operation
+ * with op_lock.
+ */
+#ifndef BLOCK_QCOW2_ZONED_INT_H
+#define BLOCK_QCOW2_ZONED_INT_H
+
+#include "qemu/coroutine.h"
+#include "qemu/queue.h"
+#include "block/block_int.h"
+#include "block/qcow2-zoned.h"
+#include "block/qcow2-zoned-pointers.h"
+#include "block/zone-errors.h"
+#include "block/zone-rules.h"
+#include "qcow2.h"
+
+/* Others at the lock have their turn after this many zones. */
+#define ZONES_AT_ONCE       16384
+
+/* A request that waits until its zone takes it; in arrival order */
+typedef struct ZoneWaiter {
+    uint32_t zone;
+    bool write;
+    CoQueue queue;
+    QTAILQ_ENTRY(ZoneWaiter) next;
+} ZoneWaiter;
+
+/* A read in flight; tracked where a reset may give clusters away */
+typedef struct ZoneRead {
+    uint32_t zone;
+    QLIST_ENTRY(ZoneRead) next;
+} ZoneRead;
+
+struct Qcow2Zoned {
+    Qcow2ZonedHeader hdr;
+    uint64_t disk_size;         /* bytes */
+    uint64_t extent_size;       /* bytes mapped ahead at once; 0: none */
+    Qcow2ZonedPointers *pointers;
+
+    CoMutex op_lock;
+    QemuMutex lock;
+
+    /* Under lock */
+    ZoneRules *rules;
+    QTAILQ_HEAD(, ZoneWaiter) waiters;
+    QLIST_HEAD(, ZoneRead) reads;
+    CoQueue progress;           /* a write or a read ended, or was decided */
+    CoQueue turns;              /* a zone's frontier moved */
+    GArray *samples;            /* ZonePointer; of the flush under way */
+    unsigned long *warned;      /* zones of which zeros could not be made */
+};
+
+static inline Qcow2Zoned *zoned_state(BlockDriverState *bs)
+{
+    BDRVQcow2State *s = bs->opaque;
+
+    return s->zoned;
+}
+
+/*
+ * What the file below answers is no zoned condition, whatever its value: hosts
+ * and networks know some of these errno values, too.  For every result of a
+ * call down.
+ */
+static inline int zoned_host_error(int ret)
+{
+    return ret < 0 && block_zone_strerror(ret) ? -EIO : ret;
+}
+
+/*
+ * Wait until @zone takes a write (@write), or anything else, and all who came
+ * before have had their turn.  z->lock is held, and dropped meanwhile; the
+ * caller decides before it drops the lock.  Returns whether it had to wait.
+ */
+bool coroutine_fn zoned_wait_for_zone(Qcow2Zoned *z, uint32_t zone,
+                                      bool write);
+/* Something has ended or was decided: let those look who wait.  z->lock held */
+void coroutine_fn zoned_wake(Qcow2Zoned *z);
+
+/* What was given back in @zone goes out of the flush under way.  z->lock held */
+void zoned_cut_samples(Qcow2Zoned *z, uint32_t zone);
+
+/* Make everything that was written to the image so far durable. */
+int coroutine_fn GRAPH_RDLOCK zoned_flush_data(BlockDriverState *bs);
+
+/*
+ * What is always true between two changes under z->lock: an entry on disk never
+ * leads its data, and what a flush has to look at is marked.  In builds with
+ * ZONE_VERIFY; z->lock is held.
+ */
+#ifdef ZONE_VERIFY
+void zoned_verify(Qcow2Zoned *z);
+#else
+static inline void zoned_verify(Qcow2Zoned *z)
+{
+}
+#endif
+
+#endif

@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Zoned qcow2 images: the write-pointer table of an open image
+ *
+ * A block that is written carries the entries of its other zones as they are
+ * on disk already, so that it publishes nothing whose data is not durable.
+ */
+#include "qemu/osdep.h"
+#include "qemu/bitmap.h"
+#include "qemu/lockable.h"
+#include "qemu/memalign.h"
+#include "block/block-io.h"
+#include "block/block_int.h"
+#include "block/qcow2-zoned-pointers.h"
+#include "qcow2.h"
+
+/* Unit in which the table is tracked and written, bytes */
+#define TABLE_BLOCK         4096
+#define ZONES_PER_BLOCK     (TABLE_BLOCK / QCOW2_ZONED_ENTRY_SIZE)
+/* Largest single write of table blocks */
+#define TABLE_RUN_BLOCKS    64
+
+Qcow2ZonedPointers *qcow2_zoned_pointers_new(BlockDriverState *bs,
+                                             const Qcow2ZonedHeader *hdr,
+                                             const uint64_t *entries,
+                                             QemuMutex *zone_lock)
+{
+    BDRVQcow2State *s = bs->opaque;
+    size_t size = qcow2_zoned_table_size(hdr);
+    Qcow2ZonedPointers *p = g_new0(Qcow2ZonedPointers, 1);
+
+    qemu_co_mutex_init(&p->lock);
+    p->zone_lock = zone_lock;
+    p->hdr = hdr;
+    p->bytes = ROUND_UP(size, MIN(s->cluster_size, TABLE_BLOCK));
+    p->nr_blocks = DIV_ROUND_UP(hdr->nr_zones, ZONES_PER_BLOCK);
+    p->dirty = bitmap_new(p->nr_blocks);
+    p->doubt = bitmap_new(p->nr_blocks);
+    p->table = qemu_try_blockalign0(bs->file->bs, p->bytes);
+    if (!p->table) {
+        qcow2_zoned_pointers_free(p);
+        return NULL;
+    }
+    memcpy(p->table, entries, size);
+    return p;
+}
+
+void qcow2_zoned_pointers_free(Qcow2ZonedPointers *p)
+{
+    if (p) {
+        qemu_vfree(p->table);
+        g_free(p->dirty);
+        g_free(p->doubt);
+        g_free(p);
+    }
+}
+
+uint64_t qcow2_zoned_pointer(const Qcow2ZonedPointers *p, uint32_t i)
+{
+    /* It was valid when it was loaded, and only valid ones are written. */
+    return qcow2_zoned_entry_wp(p->table[i]);
+}
+
+bool qcow2_zoned_pointer_in_doubt(const Qcow2ZonedPointers *p, uint32_t i)
+{
+    return test_bit(i / ZONES_PER_BLOCK, p->doubt);
+}
+
+bool qcow2_zoned_pointers_in_doubt(const Qcow2ZonedPointers *p)
+{
+    return !bitmap_empty(p->doubt, p->nr_blocks);
+}
+
+void qcow2_zoned_pointer_mark(Qcow2ZonedPointers *p, uint32_t i)
+{
+    if (i >= p->hdr->nr_conventional) {
+        set_bit(i / ZONES_PER_BLOCK, p->dirty);
+    }
+}
+
+void qcow2_zoned_pointer_unmark(Qcow2ZonedPointers *p, uint32_t i)
+{
+    clear_bit(i / ZONES_PER_BLOCK, p->dirty);
+}
+
+bool qcow2_zoned_pointer_is_marked(const Qcow2ZonedPointers *p, uint32_t i)
+{
+    return test_bit(i / ZONES_PER_BLOCK, p->dirty);
+}
+
+bool qcow2_zoned_pointers_next_marked(const Qcow2ZonedPointers *p,
+                                      uint32_t *first, uint32_t *end)
+{
+    uint32_t block = find_next_bit(p->dirty, p->nr_blocks,
+                                   DIV_ROUND_UP(*end, ZONES_PER_BLOCK));
+
+    if (block >= p->nr_blocks) {
+        return false;
+    }
+    *first = MAX(block * ZONES_PER_BLOCK, p->hdr->nr_conventional);
+    *end = MIN((block + 1) * ZONES_PER_BLOCK, p->hdr->nr_zones);
+    return true;
+}
+
+/* Write blocks [@block, @end) of the table with their part of @changes. */
+static int coroutine_fn GRAPH_RDLOCK
+write_run(BlockDriverState *bs, Qcow2ZonedPointers *p, uint32_t block,
+          uint32_t end, const ZonePointer **change, const ZonePointer *last,
+          BdrvRequestFlags flags)
+{
+    uint64_t at = (uint64_t)block * TABLE_BLOCK;
+    size_t bytes = MIN((uint64_t)end * TABLE_BLOCK, p->bytes) - at;
+    QEMU_AUTO_VFREE uint64_t *buf = qemu_blockalign(bs->file->bs, bytes);
+    const ZonePointer *c;
+
+    memcpy(buf, (uint8_t *)p->table + at, bytes);
+    for (c = *change; c < last && c->zone < end * ZONES_PER_BLOCK; c++) {
+        buf[c->zone - block * ZONES_PER_BLOCK] =
+            qcow2_zoned_entry_encode(p->hdr, c->zone, c->wp);
+    }
+    *change = c;
+    BLKDBG_CO_EVENT(bs->file, BLKDBG_ZONE_TABLE_WRITE);
+    return bdrv_co_pwrite(bs->file, p->hdr->table_offset + at, bytes, buf,
+                          flags);
+}
+
+/* Write the blocks in @todo, durably. */
+static int coroutine_fn GRAPH_RDLOCK
+write_blocks(BlockDriverState *bs, Qcow2ZonedPointers *p,
+             const unsigned long *todo, const ZonePointer *changes, size_t nr)
+{
+    const ZonePointer *next = changes;
+    uint32_t block, after, end = 0;
+    bool single = true;
+    int ret = 0;
+
+    for (block = find_first_bit(todo, p->nr_blocks);
+         ret >= 0 && block < p->nr_blocks; block = after) {
+        uint32_t begin = end;
+
+        end = find_next_zero_bit(todo, p->nr_blocks, block);
+        end = MIN(end, block + TABLE_RUN_BLOCKS);
+        after = find_next_bit(todo, p->nr_blocks, end);
+        /* A single write is its own flush. */
+        single = begin == 0 && after >= p->nr_blocks;
+        ret = write_run(bs, p, block, end, &next, changes + nr,
+                        single ? BDRV_REQ_FUA : 0);
+    }
+    if (ret >= 0 && !single) {
+        BLKDBG_CO_EVENT(bs->file, BLKDBG_ZONE_TABLE_FLUSH);
+        ret = bdrv_co_flush(bs->file->bs);
+    }
+    return ret;
+}
+
+int coroutine_fn
+qcow2_zoned_pointers_write(BlockDriverState *bs, Qcow2ZonedPointers *p,
+                           const ZonePointer *changes, size_t nr,
+                           uint32_t first, uint32_t end)
+{
+    g_autofree unsigned long *todo = bitmap_new(p->nr_blocks);
+    uint32_t block;
+    size_t i;
+    int ret;
+
+    for (i = 0; i < nr; i++) {
+        set_bit(changes[i].zone / ZONES_PER_BLOCK, todo);
+    }
+    for (block = find_next_bit(p->doubt, p->nr_blocks,
+                               first / ZONES_PER_BLOCK);
+         block < MIN(DIV_ROUND_UP(end, ZONES_PER_BLOCK), p->nr_blocks);
+         block = find_next_bit(p->doubt, p->nr_blocks, block + 1)) {
+        set_bit(block, todo);
+    }
+
+    ret = write_blocks(bs, p, todo, changes, nr);
+
+    QEMU_LOCK_GUARD(p->zone_lock);
+    if (ret < 0) {
+        bitmap_or(p->doubt, p->doubt, todo, p->nr_blocks);
+        return ret;
+    }
+    bitmap_andnot(p->doubt, p->doubt, todo, p->nr_blocks);
+    for (i = 0; i < nr; i++) {
+        p->table[changes[i].zone] =
+            qcow2_zoned_entry_encode(p->hdr, changes[i].zone, changes[i].wp);
+    }
+    return 0;
+}

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Zoned qcow2 images: the write-pointer table of an open image
+ *
+ * Holds the table as it is on disk, and is the only code that writes it while
+ * the image is open.  What an entry means, and when it may change, is for the
+ * caller to know; here an entry changes in memory only once it is durable.
+ *
+ * The table is written in blocks, each with the entries of many zones.  Of a
+ * block is known whether it is
+ *   dirty     the caller says so: a zone of it may have more data than its
+ *             entry says, so a flush has to look at it
+ *   in doubt  its last write failed, so that on disk it may be as it was or as
+ *             it was to be
+ */
+#ifndef BLOCK_QCOW2_ZONED_POINTERS_H
+#define BLOCK_QCOW2_ZONED_POINTERS_H
+
+#include "block/block_int.h"
+#include "block/qcow2-zone-table.h"
+#include "qemu/coroutine.h"
+
+/* A new value for a table entry */
+typedef struct ZonePointer {
+    uint32_t zone;
+    uint32_t generation;        /* of the zone when @wp was sampled: a flush's */
+    uint64_t wp;                /* bytes, absolute */
+} ZonePointer;
+
+typedef struct Qcow2ZonedPointers {
+    /*
+     * Held from the first write of changed blocks until the caller's state
+     * agrees with what is on disk.  Whoever writes a block also writes its
+     * neighbours' entries, so two writers must never overlap.
+     */
+    CoMutex lock;
+
+    /* For qcow2-zoned-pointers.c only */
+    QemuMutex *zone_lock;
+    const Qcow2ZonedHeader *hdr;
+    uint64_t *table;            /* changed under lock and zone_lock */
+    size_t bytes;               /* of it, as written; a multiple of 512 */
+    uint32_t nr_blocks;
+    unsigned long *dirty;       /* under zone_lock */
+    unsigned long *doubt;       /* changed under lock and zone_lock */
+} Qcow2ZonedPointers;
+
+/*
+ * The table of the image @bs with the header @hdr (which must live as long) is
+ * @entries, as on disk and validated.  @zone_lock is the lock under which
+ * zones change.  NULL on lack of memory.
+ */
+Qcow2ZonedPointers *qcow2_zoned_pointers_new(BlockDriverState *bs,
+                                             const Qcow2ZonedHeader *hdr,
+                                             const uint64_t *entries,
+                                             QemuMutex *zone_lock);
+void qcow2_zoned_pointers_free(Qcow2ZonedPointers *p);
+
+/*
+ * Either lock is held by the callers of these.
+ */
+/* The write pointer of sequential zone @i on disk, durable; bytes */
+uint64_t qcow2_zoned_pointer(const Qcow2ZonedPointers *p, uint32_t i);
+/* Is the block that holds the entry of zone @i, or any block, in doubt? */
+bool qcow2_zoned_pointer_in_doubt(const Qcow2ZonedPointers *p, uint32_t i);
+bool qcow2_zoned_pointers_in_doubt(const Qcow2ZonedPointers *p);
+
+/*
+ * The zone lock is held by the callers of these.
+ */
+/* Mark the block of zone @i dirty; conventional zones have nothing to mark. */
+void qcow2_zoned_pointer_mark(Qcow2ZonedPointers *p, uint32_t i);
+/* Is the block of zone @i dirty? */
+bool qcow2_zoned_pointer_is_marked(const Qcow2ZonedPointers *p, uint32_t i);
+/*
+ * The next sequential zones [*@first, *@end) of a dirty block, from *@end on;
+ * false if there are none.  *@end is 0 for the first.
+ */
+bool qcow2_zoned_pointers_next_marked(const Qcow2ZonedPointers *p,
+                                      uint32_t *first, uint32_t *end);
+/* Nothing is to be raised in the block of zone @i: it is dirty no more. */
+void qcow2_zoned_pointer_unmark(Qcow2ZonedPointers *p, uint32_t i);
+
+/*
+ * Write the blocks that @changes (@nr of them, ascending) touch, and those in
+ * doubt that have entries of zones [@first, @end), and make them durable.
+ * Then, and only then, the entries in memory change too.  On failure these
+ * blocks are in doubt.  p->lock is held, the zone lock is not.
+ */
+int coroutine_fn GRAPH_RDLOCK
+qcow2_zoned_pointers_write(BlockDriverState *bs, Qcow2ZonedPointers *p,
+                           const ZonePointer *changes, size_t nr,
+                           uint32_t first, uint32_t end);
+
+#endif
