@@ -86,9 +86,9 @@ static inline int zoned_host_error(int ret)
 /*
  * Wait until @zone takes a write (@write), or anything else, and all who came
  * before have had their turn.  z->lock is held, and dropped meanwhile; the
- * caller decides before it drops the lock.  Returns whether it had to wait.
+ * caller decides before it drops the lock.
  */
-bool coroutine_fn zoned_wait_for_zone(Qcow2Zoned *z, uint32_t zone,
+void coroutine_fn zoned_wait_for_zone(Qcow2Zoned *z, uint32_t zone,
                                       bool write);
 /* Something has ended or was decided: let those look who wait.  z->lock held */
 void coroutine_fn zoned_wake(Qcow2Zoned *z);

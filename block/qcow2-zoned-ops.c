@@ -241,18 +241,23 @@ static int open_or_close(Qcow2Zoned *z, const ZonedOp *op)
 
 /*
  * Wait until no reset or finish is pending in the zones of @op.  z->lock is
- * held, and dropped meanwhile: returns whether it had to wait, so that the
- * caller has to look again.
+ * held, and dropped meanwhile.
  */
-static bool coroutine_fn op_wait(Qcow2Zoned *z, const ZonedOp *op)
+static void coroutine_fn op_wait(Qcow2Zoned *z, const ZonedOp *op)
 {
-    bool waited = false;
+    bool pending;
     uint32_t i;
 
-    for (i = op->first; !waited && i < op->end; i++) {
-        waited = zoned_wait_for_zone(z, i, false);
-    }
-    return waited;
+    do {
+        for (i = op->first; i < op->end; i++) {
+            zoned_wait_for_zone(z, i, false);
+        }
+        /* While the last of them were waited for, one may have begun. */
+        pending = false;
+        for (i = op->first; i < op->end; i++) {
+            pending |= zone_rules_op_pending(z->rules, i);
+        }
+    } while (pending);
 }
 
 int coroutine_fn
@@ -269,11 +274,14 @@ qcow2_zoned_co_zone_mgmt(BlockDriverState *bs, BlockZoneOp type,
     }
 
     WITH_QEMU_LOCK_GUARD(&z->lock) {
-        do {
+        ret = zone_op_check(z->rules, op.type, &op.flags, offset, len,
+                            &op.first, &op.end);
+        if (ret != -EINVAL && quick && !(op.flags & ZONE_OP_ALL)) {
+            /* What is pending changes the states that count. */
+            op_wait(z, &op);
             ret = zone_op_check(z->rules, op.type, &op.flags, offset, len,
                                 &op.first, &op.end);
-        } while (ret == 0 && quick && !(op.flags & ZONE_OP_ALL) &&
-                 op_wait(z, &op));
+        }
         if (ret == 0 && quick) {
             ret = open_or_close(z, &op);
         }

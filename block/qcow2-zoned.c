@@ -159,13 +159,13 @@ static ZoneWaiter *first_waiter(Qcow2Zoned *z, uint32_t zone)
     return NULL;
 }
 
-bool coroutine_fn zoned_wait_for_zone(Qcow2Zoned *z, uint32_t zone, bool write)
+void coroutine_fn zoned_wait_for_zone(Qcow2Zoned *z, uint32_t zone, bool write)
 {
     ZoneWaiter self = { .zone = zone, .write = write };
     ZoneWaiter *next;
 
     if (!is_blocked(z, zone, write) && !first_waiter(z, zone)) {
-        return false;
+        return;
     }
 
     qemu_co_queue_init(&self.queue);
@@ -180,7 +180,6 @@ bool coroutine_fn zoned_wait_for_zone(Qcow2Zoned *z, uint32_t zone, bool write)
     if (next) {
         qemu_co_queue_next(&next->queue);
     }
-    return true;
 }
 
 void coroutine_fn zoned_wake(Qcow2Zoned *z)

@@ -282,7 +282,8 @@ int zone_read_part(const ZoneRules *zr, uint64_t offset, uint64_t bytes,
  * range may end at the end of the disk); otherwise -EINVAL.  Without
  * ZONE_OP_ALL, a range that holds a conventional zone fails whole with
  * -BLK_ZONE_ERR_TRANSITION, and so does one in which a zone's state forbids
- * the operation.  *@flags gets ZONE_OP_ALL where all zones are meant.
+ * the operation.  *@flags gets ZONE_OP_ALL where all zones are meant.  But with
+ * -EINVAL the zones are told in any case.
  */
 int zone_op_check(const ZoneRules *zr, ZoneOpType type, unsigned *flags,
                   uint64_t offset, uint64_t len, uint32_t *first,
