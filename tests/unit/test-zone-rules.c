@@ -65,7 +65,7 @@ static void bring(ZoneRules *zr, From from)
         put(zr, B, PART);
         break;
     case IMPLICIT_BARE:
-        zone_write_end(zr, begin(zr, at(B), PART), false);
+        lose(zr, begin(zr, at(B), PART));
         break;
     case EXPLICIT:
         put(zr, B, PART);
@@ -110,7 +110,8 @@ static void test_cell(const void *data)
     uint32_t i = c->from == CONVENTIONAL ? 0 : B;
     uint64_t before, after, room;
     ZoneState from;
-    ZoneWrite *w = NULL;
+    ZoneWrite w;
+    bool write = c->action <= APPEND_FULL;
     int expect = table[c->action][c->from];
     int ret;
 
@@ -143,18 +144,19 @@ static void test_cell(const void *data)
 
     if (expect >= 0x100) {
         g_assert_cmpint(ret, ==, -(expect - 0x100));
-        g_assert_null(w);
         check(zr, i, from, before);
     } else {
         g_assert_cmpint(ret, ==, 0);
-        if (w) {
-            g_assert_cmpuint(w->start, ==, at(i) + before);
-            zone_write_end(zr, w, true);
+        if (write) {
+            g_assert_cmpuint(w.start, ==, at(i) + before);
+            make_ready(zr, &w);
+            complete(zr, &w);
+            zone_write_end(zr, &w);
         }
         after = i == 0 ? 0 :
                 expect == FU ? CAP :
                 expect == EM ? 0 :
-                c->action <= APPEND_FULL ? before + PART : before;
+                write ? before + PART : before;
         check(zr, i, expect, after);
         check_counts(zr, expect == IO || expect == EO,
                      expect == IO || expect == EO || expect == CL);
@@ -233,18 +235,28 @@ static void test_conventional(void)
     ZoneInfo info;
 
     /* Anywhere, over zones' ends, again and again, however it ends */
-    w = begin(zr, 0, 2 * ZONE);
+    w = begin_bare(zr, 0, 2 * ZONE);
+    g_assert_true(zone_write_has_turn(zr, w));
+    g_assert_true(zone_write_is_ready(zr, w));
     g_assert_cmpuint(zone_rules_in_flight(zr, 0), ==, 0);
-    zone_write_end(zr, w, true);
-    zone_write_end(zr, begin(zr, ZONE - 512, 1024), false);
-    zone_write_end(zr, begin(zr, 512, 512), true);
-    zone_write_end(zr, begin(zr, 512, 512), true);
+    done(zr, w);
+    lose(zr, begin(zr, ZONE - 512, 1024));
+    /* Two at once in one place, where the upper one fails first */
+    w = begin(zr, 512, 512);
+    lose(zr, begin(zr, 512, 512));
+    g_assert_false(zone_rules_blocked(zr, 0));
+    complete(zr, w);
+    /* One that could not be made durable stays, and answers its error. */
+    g_assert_false(zone_write_give_back(zr, w));
+    check_stage(w, ZONE_WRITE_COMPLETE);
+    end(zr, w);
     check(zr, 0, NW, 0);
     check(zr, 1, NW, 0);
     check_counts(zr, 0, 0);
     check_ends(zr, 1, 0, 0);
-    g_assert_false(zone_rules_has_hole(zr, 0));
-    g_assert_null(zone_hole_begin(zr, 0));
+    g_assert_false(zone_rules_blocked(zr, 0));
+    g_assert_false(zone_op_begin(zr, ZONE_OP_RESET, ZONE_OP_ALL, 0));
+    g_assert_false(zone_op_begin(zr, ZONE_OP_FINISH, ZONE_OP_ALL, 0));
     zone_rules_get(zr, 0, &info);
     g_assert_true(info.conventional);
     g_assert_cmpuint(info.capacity, ==, ZONE);
@@ -256,7 +268,6 @@ static void test_conventional(void)
 static void test_from_conventional_to_sequential(void)
 {
     ZoneRules *zr = new_rules(0, 0);
-    ZoneOp *zop;
 
     /* Checked against both: the sequential zone has its say first. */
     refuse_write(zr, at(A) - 512, 1024, BLK_ZONE_ERR_BOUNDARY);
@@ -265,23 +276,16 @@ static void test_from_conventional_to_sequential(void)
     refuse_write(zr, at(A) - 512, 1024, BLK_ZONE_ERR_UNALIGNED_WP);
     put(zr, A, CAP - PART);
     refuse_write(zr, at(A) - 512, 1024, BLK_ZONE_ERR_FULL);
-    zop = op_begin(zr, ZONE_OP_RESET, A);
+    /* One that would be refused may be asked for while the zone is blocked. */
+    begin_op_one(zr, ZONE_OP_RESET, A);
     refuse_write(zr, at(A) - 512, 1024, BLK_ZONE_ERR_FULL);
-    zone_op_end(zr, zop, true);
+    zone_op_end(zr, ZONE_OP_RESET, A, true);
     zone_rules_set_worn(zr, A, ZONE_STATE_OFFLINE);
     refuse_write(zr, at(A) - 512, 1024, BLK_ZONE_ERR_OFFLINE);
     zone_rules_free(zr);
 }
 
 /*** Appends ***/
-
-static ZoneWrite *append(ZoneRules *zr, uint32_t i, uint64_t bytes)
-{
-    ZoneWrite *w;
-
-    g_assert_cmpint(zone_append_begin(zr, at(i), bytes, &w), ==, 0);
-    return w;
-}
 
 static void test_append_places(void)
 {
@@ -290,13 +294,12 @@ static void test_append_places(void)
     int k;
 
     for (k = 0; k < 3; k++) {
-        w[k] = append(zr, A, 256 * KIB);
+        w[k] = begin_append(zr, A, 256 * KIB);
         g_assert_cmpuint(w[k]->start, ==, at(A) + k * 256 * KIB);
-        g_assert_cmpuint(w[k]->bytes, ==, 256 * KIB);
     }
     check(zr, A, FU, CAP);
     for (k = 2; k >= 0; k--) {
-        zone_write_end(zr, w[k], true);
+        done(zr, w[k]);
     }
     check_ends(zr, A, CAP, CAP);
     zone_rules_free(zr);
@@ -374,7 +377,7 @@ static void test_open_limit_closes_written_longest_ago(void)
     /* An explicit open makes room in the same way, an append too. */
     g_assert_cmpint(op_one(zr, ZONE_OP_OPEN, E), ==, 0);
     check(zr, C, CL, PART);
-    zone_write_end(zr, append(zr, C, PART), true);
+    done(zr, begin_append(zr, C, PART));
     check(zr, A, CL, 2 * PART);
     check(zr, C, IO, 2 * PART);
     check(zr, D, IO, PART);
@@ -392,7 +395,7 @@ static void test_closed_to_make_room_with_nothing_written(void)
 {
     ZoneRules *zr = new_rules(0, 1);
 
-    zone_write_end(zr, begin(zr, at(A), PART), false);
+    lose(zr, begin(zr, at(A), PART));
     check(zr, A, IO, 0);
     put(zr, B, PART);
     check(zr, A, EM, 0);
@@ -496,7 +499,7 @@ static void test_failure_out_of_full_may_exceed_limits(void)
     w = begin_next(zr, A, CAP - PART);
     check(zr, A, FU, CAP);
     put(zr, B, PART);
-    zone_write_end(zr, w, false);
+    lose(zr, w);
     check(zr, A, CL, PART);
     check_counts(zr, 1, 2);
     refuse_write(zr, at(C), PART, BLK_ZONE_ERR_ACTIVE_LIMIT);
@@ -533,7 +536,6 @@ static void test_malformed_ranges(void)
 static void test_range_acts_on_every_zone(void)
 {
     ZoneRules *zr = new_rules(0, 0);
-    ZoneOp *zop;
     uint32_t i;
 
     put(zr, B, PART);
@@ -552,18 +554,10 @@ static void test_range_acts_on_every_zone(void)
         check(zr, i, FU, CAP);
     }
     check(zr, 7, FU, ZONE / 2);
-    /* Only what changes is listed. */
-    g_assert_cmpint(zone_op_begin(zr, ZONE_OP_RESET, 0, at(A), 3 * ZONE, &zop),
-                    ==, 0);
-    g_assert_cmpuint(zop->nr, ==, 2);
-    g_assert_cmpuint(zop->zones[0], ==, B);
-    g_assert_cmpuint(zop->zones[1], ==, C);
-    g_assert_cmpint(zop->type, ==, ZONE_OP_RESET);
-    g_assert_false(zone_rules_op_pending(zr, A));
-    g_assert_true(zone_rules_op_pending(zr, B));
-    g_assert_cmpuint(zone_rules_nr_pending(zr), ==, 2);
-    zone_op_end(zr, zop, true);
-    g_assert_cmpuint(zone_rules_nr_pending(zr), ==, 0);
+    /* Only what changes is begun. */
+    g_assert_cmphex(begin_op(zr, ZONE_OP_RESET, 0, at(A), 3 * ZONE), ==,
+                    1u << B | 1u << C);
+    end_op(zr, ZONE_OP_RESET, 1u << B | 1u << C, true);
     check(zr, B, EM, 0);
     check(zr, C, EM, 0);
     check(zr, D, FU, CAP);
@@ -683,14 +677,10 @@ static void test_close_all(void)
 static void test_finish_all(void)
 {
     ZoneRules *zr = one_of_each(0);
-    ZoneOp *zop;
+    uint32_t zones = begin_op(zr, ZONE_OP_FINISH, ZONE_OP_ALL, 77, 0);
 
-    g_assert_cmpint(zone_op_begin(zr, ZONE_OP_FINISH, ZONE_OP_ALL, 0, 0, &zop),
-                    ==, 0);
-    g_assert_cmpuint(zop->nr, ==, 3);
-    g_assert_cmpuint(zop->zones[0], ==, A);
-    g_assert_cmpuint(zop->zones[2], ==, C);
-    zone_op_end(zr, zop, true);
+    g_assert_cmphex(zones, ==, 1u << A | 1u << B | 1u << C);
+    end_op(zr, ZONE_OP_FINISH, zones, true);
     check(zr, A, FU, CAP);
     check(zr, B, FU, CAP);
     check(zr, C, FU, CAP);
@@ -698,27 +688,21 @@ static void test_finish_all(void)
     check(zr, E, OF, 0);
     check_counts(zr, 0, 0);
     /* Nothing is left to finish. */
-    g_assert_cmpint(zone_op_begin(zr, ZONE_OP_FINISH, ZONE_OP_ALL, 0, 0, &zop),
-                    ==, 0);
-    g_assert_null(zop);
+    g_assert_cmphex(begin_op(zr, ZONE_OP_FINISH, ZONE_OP_ALL, 0, 0), ==, 0);
     zone_rules_free(zr);
 }
 
 static void test_reset_all(void)
 {
     ZoneRules *zr = one_of_each(0);
-    ZoneOp *zop;
+    uint32_t zones;
 
-    /* Ascending, in whatever order they came into their states */
     zone_rules_load(zr, LAST, at(LAST) + ZONE / 2);
     zone_rules_load(zr, D, at(D) + CAP);
-    g_assert_cmpint(zone_op_begin(zr, ZONE_OP_RESET, ZONE_OP_ALL, 0, 0, &zop),
-                    ==, 0);
-    g_assert_cmpuint(zop->nr, ==, 5);
-    g_assert_cmpuint(zop->zones[0], ==, A);
-    g_assert_cmpuint(zop->zones[3], ==, D);
-    g_assert_cmpuint(zop->zones[4], ==, LAST);
-    zone_op_end(zr, zop, false);
+    zones = begin_op(zr, ZONE_OP_RESET, ZONE_OP_ALL, 0, 0);
+    g_assert_cmphex(zones, ==, 1u << A | 1u << B | 1u << C | 1u << D |
+                    1u << LAST);
+    end_op(zr, ZONE_OP_RESET, zones, false);
     check(zr, A, IO, PART);
     check(zr, D, FU, CAP);
     g_assert_cmpint(op(zr, ZONE_OP_RESET, ZONE_OP_ALL, 0, 0), ==, 0);
@@ -729,6 +713,19 @@ static void test_reset_all(void)
     g_assert_cmpint(op(zr, ZONE_OP_FINISH, 0, 0, small.disk_size), ==,
                     -BLK_ZONE_ERR_TRANSITION);
     check(zr, B, IO, PART);
+    {
+        unsigned flags = ZONE_OP_ZNS;
+        uint32_t first, last;
+
+        g_assert_cmpint(zone_op_check(zr, ZONE_OP_FINISH, &flags, at(B),
+                                      2 * ZONE, &first, &last), ==, 0);
+        g_assert_cmphex(flags, ==, ZONE_OP_ZNS);
+        g_assert_cmpuint(first, ==, B);
+        g_assert_cmpuint(last, ==, D);
+        g_assert_cmpint(zone_op_check(zr, ZONE_OP_RESET, &flags, 0,
+                                      small.disk_size, &first, &last), ==, 0);
+        g_assert_cmphex(flags, ==, ZONE_OP_ALL | ZONE_OP_ZNS);
+    }
     g_assert_cmpint(op(zr, ZONE_OP_RESET, 0, 0, small.disk_size), ==, 0);
     check(zr, B, EM, 0);
     check(zr, C, EM, 0);
@@ -736,6 +733,53 @@ static void test_reset_all(void)
     check(zr, E, OF, 0);
     check(zr, LAST, EM, 0);
     check_counts(zr, 0, 0);
+    zone_rules_free(zr);
+}
+
+/* A zone that a finish or reset waits for stays as it is. */
+static void test_all_passes_over_pending_zones(void)
+{
+    ZoneRules *zr = one_of_each(3);
+
+    zone_rules_load(zr, LAST, at(LAST) + PART);
+    begin_op_one(zr, ZONE_OP_RESET, C);
+    g_assert_cmpint(op(zr, ZONE_OP_OPEN, ZONE_OP_ALL, 0, 0), ==, 0);
+    /* With C it would have been one more than A made room for. */
+    check(zr, A, IO, PART);
+    check(zr, B, EO, 0);
+    check(zr, C, CL, PART);
+    check(zr, LAST, EO, PART);
+    begin_op_one(zr, ZONE_OP_FINISH, A);
+    begin_op_one(zr, ZONE_OP_FINISH, B);
+    g_assert_cmpint(op(zr, ZONE_OP_CLOSE, ZONE_OP_ALL, 0, 0), ==, 0);
+    check(zr, A, IO, PART);
+    check(zr, B, EO, 0);
+    check(zr, C, CL, PART);
+    check(zr, LAST, CL, PART);
+    end_op(zr, ZONE_OP_FINISH, 1u << A | 1u << B, false);
+    zone_op_end(zr, ZONE_OP_RESET, C, true);
+    g_assert_cmpint(op(zr, ZONE_OP_CLOSE, ZONE_OP_ALL, 0, 0), ==, 0);
+    check(zr, A, CL, PART);
+    check(zr, B, EM, 0);
+    check(zr, C, EM, 0);
+    check_counts(zr, 0, 2);
+    zone_rules_free(zr);
+}
+
+/* A finish of a Full zone is one like others, but where all are meant. */
+static void test_finish_of_a_full_zone(void)
+{
+    ZoneRules *zr = one_of_each(0);
+    uint32_t generation = zone_rules_generation(zr, D);
+
+    g_assert_false(zone_op_begin(zr, ZONE_OP_FINISH, ZONE_OP_ALL, D));
+    begin_op_one(zr, ZONE_OP_FINISH, D);
+    zone_op_end(zr, ZONE_OP_FINISH, D, false);
+    g_assert_cmpuint(zone_rules_generation(zr, D), ==, generation);
+    begin_op_one(zr, ZONE_OP_FINISH, D);
+    zone_op_end(zr, ZONE_OP_FINISH, D, true);
+    g_assert_cmpuint(zone_rules_generation(zr, D), !=, generation);
+    check(zr, D, FU, CAP);
     zone_rules_free(zr);
 }
 
@@ -759,7 +803,7 @@ static void test_reads(void)
     CHECK_READ(zr, at(C), ZONE, PART, -(int64_t)(ZONE - PART));
     CHECK_READ(zr, at(C) + PART + 512, ZONE - PART - 512,
                -(int64_t)(ZONE - PART - 512));
-    zone_write_end(zr, w, true);
+    done(zr, w);
     CHECK_READ(zr, at(C), 2 * PART, 2 * PART);
     CHECK_READ(zr, small.disk_size - 512, 512, -512);
 
@@ -855,11 +899,11 @@ static void test_huge_zones(void)
     zone_rules_get(zr, 2, &info);
     g_assert_cmpuint(info.capacity, ==, 512);
     w = begin(zr, g.zone_size, 5 * GIB);
-    zone_write_end(zr, w, true);
+    done(zr, w);
     g_assert_cmpint(zone_read_part(zr, g.zone_size, 6 * GIB, &n), ==, 1);
     g_assert_cmpuint(n, ==, 5 * GIB);
     w = begin(zr, 1ull << 62, 512);
-    zone_write_end(zr, w, true);
+    done(zr, w);
     g_assert_cmphex(state(zr, 2), ==, FU);
     g_assert_cmpint(op(zr, ZONE_OP_FINISH, 0, g.zone_size,
                        g.disk_size - g.zone_size), ==, 0);
@@ -879,7 +923,7 @@ static void test_smallest_zones(void)
     g_assert_cmphex(state(zr, 0), ==, FU);
     refuse_write(zr, 0, 1024, BLK_ZONE_ERR_FULL);
     refuse_write(zr, 512, 1024, BLK_ZONE_ERR_BOUNDARY);
-    zone_write_end(zr, w, false);
+    lose(zr, w);
     g_assert_cmphex(state(zr, 0), ==, EM);
     zone_rules_free(zr);
 }
@@ -891,20 +935,24 @@ static void test_a_million_zones(void)
         .zone_capacity = 65536, .nr_zones = 1 << 20, .max_append = 65536,
     };
     ZoneRules *zr = zone_rules_new(&g);
-    ZoneOp *zop;
-    uint32_t i;
+    unsigned flags = 0;
+    uint32_t first, last, i;
 
     g_assert_nonnull(zr);
     for (i = 0; i < g.nr_zones; i += 3) {
         zone_rules_load(zr, i, zone_rules_start(zr, i) + 65536);
     }
-    g_assert_cmpint(zone_op_begin(zr, ZONE_OP_RESET, ZONE_OP_ALL, 0, 0, &zop),
-                    ==, 0);
-    g_assert_cmpuint(zop->nr, ==, (g.nr_zones + 2) / 3);
-    for (i = 0; i < zop->nr; i++) {
-        g_assert_cmpuint(zop->zones[i], ==, 3 * i);
+    g_assert_cmpint(zone_op_check(zr, ZONE_OP_RESET, &flags, 0, g.disk_size,
+                                  &first, &last), ==, 0);
+    g_assert_cmphex(flags, ==, ZONE_OP_ALL);
+    g_assert_cmpuint(first, ==, 0);
+    g_assert_cmpuint(last, ==, g.nr_zones);
+    for (i = first; i < last; i++) {
+        g_assert_true(zone_op_begin(zr, ZONE_OP_RESET, flags, i) == !(i % 3));
+        if (i % 3 == 0) {
+            zone_op_end(zr, ZONE_OP_RESET, i, true);
+        }
     }
-    zone_op_end(zr, zop, true);
     g_assert_cmphex(state(zr, 3), ==, EM);
     zone_rules_free(zr);
 }
@@ -969,6 +1017,9 @@ int main(int argc, char **argv)
         { "all/close", test_close_all },
         { "all/finish", test_finish_all },
         { "all/reset", test_reset_all },
+        { "all/passes-over-pending-zones",
+          test_all_passes_over_pending_zones },
+        { "all/finish-of-a-full-zone", test_finish_of_a_full_zone },
         { "read/parts", test_reads },
         { "geometry/short-last-zone", test_short_last_zone },
         { "geometry/load", test_load },
