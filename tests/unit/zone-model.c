@@ -39,14 +39,10 @@ int model_capacity(const Model *m, int i)
 
 void model_load(Model *m, int i, int wp)
 {
-    int s;
-
     m->zone[i].wp = wp;
     m->zone[i].state = wp == 0 ? M_EMPTY :
                        wp == model_capacity(m, i) ? M_FULL : M_CLOSED;
-    for (s = 0; s < wp; s++) {
-        m->zone[i].done[s] = true;
-    }
+    model_forget_frontier(m, i);
 }
 
 void model_wear(Model *m, int i, ModelState state)
@@ -111,7 +107,7 @@ static ModelResult make_room(Model *m, ModelState from)
     return M_OK;
 }
 
-static ModelWrite *find(const Model *m, int id)
+ModelWrite *model_find(const Model *m, int id)
 {
     int k;
 
@@ -145,12 +141,6 @@ static void set_owner(Model *m, const ModelWrite *w, int owner)
     }
 }
 
-static void forget(Model *m, ModelWrite *w)
-{
-    set_owner(m, w, 0);
-    *w = m->write[--m->nr_writes];
-}
-
 static ModelResult state_says(ModelState state)
 {
     return state == M_FULL ? M_ZONE_FULL :
@@ -176,7 +166,7 @@ static ModelResult take(Model *m, int i, int len, int *id)
     w = &m->write[m->nr_writes++];
     *w = (ModelWrite) {
         .id = m->next_id++, .start = i * m->g.zone_size + z->wp, .len = len,
-        .fate = M_FLIGHT,
+        .stage = M_ACCEPTED,
     };
     set_owner(m, w, w->id);
     z->wp += len;
@@ -188,21 +178,6 @@ static ModelResult take(Model *m, int i, int len, int *id)
     return M_OK;
 }
 
-/* "a write of exactly that range is admitted again" */
-static ModelWrite *exact_hole(Model *m, int at, int len)
-{
-    int k;
-
-    for (k = 0; k < m->nr_writes; k++) {
-        ModelWrite *w = &m->write[k];
-
-        if (w->start == at && w->len == len && w->fate != M_FLIGHT) {
-            return w;
-        }
-    }
-    return NULL;
-}
-
 ModelResult model_write(Model *m, int at, int len, int *id)
 {
     int first = at / m->g.zone_size;
@@ -210,24 +185,10 @@ ModelResult model_write(Model *m, int at, int len, int *id)
     int start = i * m->g.zone_size;
     int from = at < start ? start : at;     /* the part in sequential zones */
     ModelZone *z = &m->zone[i];
-    ModelWrite *hole;
     ModelResult r;
 
     *id = 0;
     if (at + len <= m->g.conventional * m->g.zone_size) {
-        return M_OK;
-    }
-
-    hole = exact_hole(m, at, len);
-    if (hole && z->state != M_READ_ONLY && z->state != M_OFFLINE) {
-        /* Reading: zeros on their way must not come after the data. */
-        if (hole->fate == M_FILLING) {
-            return M_WAIT;
-        }
-        /* Reading: it was accepted once, so no state changes. */
-        hole->fate = M_FLIGHT;
-        z->last_write = ++m->clock;
-        *id = hole->id;
         return M_OK;
     }
 
@@ -269,158 +230,244 @@ ModelResult model_append(Model *m, int at, int len, int *id, int *where)
     return take(m, i, len, id);
 }
 
-void model_write_end(Model *m, int id, bool ok)
+bool model_blocked(const Model *m, int i)
 {
-    ModelWrite *w;
-    ModelZone *z;
-    bool again = true, back = false;
-    int i, s, k;
+    int k;
 
-    if (!id) {
-        return;
-    }
-    w = find(m, id);
-    i = zone_of(m, w);
-    z = &m->zone[i];
-    if (ok) {
-        for (s = w->start % m->g.zone_size; s < end_of(m, w); s++) {
-            z->done[s] = true;
-        }
-        forget(m, w);
-        return;
-    }
-
-    w->fate = M_FAILED;
-    w->zeros = false;
-    /* Failed, last accepted: it and failed ones below give way. */
-    while (again) {
-        again = false;
-        for (k = 0; k < m->nr_writes; k++) {
-            w = &m->write[k];
-            if (zone_of(m, w) == i && w->fate == M_FAILED &&
-                end_of(m, w) == z->wp && !w->filled_once) {
-                z->wp -= w->len;
-                forget(m, w);
-                again = back = true;
-                break;
-            }
+    for (k = 0; k < m->nr_writes; k++) {
+        if (zone_of(m, &m->write[k]) == i && m->write[k].stage == M_FAILED) {
+            return true;
         }
     }
-    /* Reading: only a zone that is not open leaves its state by this. */
-    if (back && (z->state == M_FULL || z->state == M_CLOSED)) {
-        z->state = z->wp == 0 ? M_EMPTY : M_CLOSED;
-    }
+    return m->zone[i].pending;
 }
 
-void model_write_placed(Model *m, int id)
+/* All from @wp up is as if it had never been accepted. */
+static void go_back(Model *m, int i, int wp)
 {
-    ModelWrite *w;
+    ModelZone *z = &m->zone[i];
     int s;
 
-    if (!id) {
-        return;
+    z->wp = wp;
+    for (s = wp; s < m->g.zone_size; s++) {
+        z->owner[s] = 0;
+        z->made[s] = false;
     }
-    /* Reading: like a filled hole, it lets the durable pointer pass. */
-    w = find(m, id);
-    w->filled_once = true;
-    for (s = w->start % m->g.zone_size; s < end_of(m, w); s++) {
-        m->zone[zone_of(m, w)].done[s] = true;
+    /* Reading: only a zone that is not open leaves its state by this. */
+    if (z->state == M_FULL || z->state == M_CLOSED) {
+        z->state = wp == 0 ? M_EMPTY : M_CLOSED;
     }
 }
 
-/*
- * "A write that fails below others that succeeded leaves a hole"; so does one
- * that had been placed itself
- */
-static bool below_a_completed_one(const Model *m, const ModelWrite *w)
+/* "As soon as a write above it is complete" */
+static bool complete_one_above(const Model *m, const ModelWrite *w)
 {
     const ModelZone *z = &m->zone[zone_of(m, w)];
     int s;
 
-    for (s = w->start % m->g.zone_size; s < m->g.zone_size; s++) {
-        if (z->done[s]) {
+    for (s = end_of(m, w); s < z->wp; s++) {
+        if (!z->owner[s]) {
             return true;
         }
     }
     return false;
 }
 
-static ModelWrite *lowest_hole(const Model *m, int i)
+/* "If it is the last one accepted, or all above it have failed too" */
+static bool all_failed_from(const Model *m, const ModelWrite *w)
 {
-    const ModelWrite *best = NULL;
+    const ModelZone *z = &m->zone[zone_of(m, w)];
+    int s;
+
+    for (s = w->start % m->g.zone_size; s < z->wp; s++) {
+        /*
+         * Reading: one that is on its way to be zeros keeps its range, so that
+         * it is not one of those that have failed.
+         */
+        if (!z->owner[s] || model_find(m, z->owner[s])->stage != M_FAILED) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* What becomes of the failed writes of zone @i? */
+static void decide(Model *m, int i)
+{
+    const ModelWrite *lowest = NULL;
+    int k, wp;
+
+    for (k = 0; k < m->nr_writes; k++) {
+        ModelWrite *w = &m->write[k];
+
+        if (zone_of(m, w) != i || w->stage != M_FAILED) {
+            continue;
+        }
+        if (complete_one_above(m, w)) {
+            w->stage = M_ZEROS;
+        } else if (all_failed_from(m, w) &&
+                   (!lowest || w->start < lowest->start)) {
+            lowest = w;
+        }
+    }
+    if (!lowest) {
+        return;
+    }
+    wp = lowest->start % m->g.zone_size;
+    for (k = 0; k < m->nr_writes; k++) {
+        ModelWrite *w = &m->write[k];
+
+        if (zone_of(m, w) == i && w->stage == M_FAILED &&
+            w->start % m->g.zone_size >= wp) {
+            w->stage = M_GIVEN_BACK;
+        }
+    }
+    go_back(m, i, wp);
+}
+
+void model_complete(Model *m, int id)
+{
+    ModelWrite *w = model_find(m, id);
+
+    assert(w->stage == M_ACCEPTED || w->stage == M_ZEROS);
+    w->stage = M_COMPLETE;
+    set_owner(m, w, 0);
+    decide(m, zone_of(m, w));
+}
+
+void model_fail(Model *m, int id)
+{
+    ModelWrite *w = model_find(m, id);
+
+    assert(w->stage == M_ACCEPTED);
+    w->stage = M_FAILED;
+    decide(m, zone_of(m, w));
+}
+
+bool model_give_back(Model *m, int id)
+{
+    ModelWrite *w = model_find(m, id);
+    int i = zone_of(m, w);
+
+    assert(w->stage == M_COMPLETE);
+    if (end_of(m, w) != m->zone[i].wp) {
+        return false;
+    }
+    w->stage = M_GIVEN_BACK;
+    go_back(m, i, w->start % m->g.zone_size);
+    return true;
+}
+
+void model_end(Model *m, int id)
+{
+    ModelWrite *w = model_find(m, id);
+
+    assert(w->stage == M_COMPLETE || w->stage == M_GIVEN_BACK);
+    *w = m->write[--m->nr_writes];
+}
+
+/*** Turns ***/
+
+static bool made_below(const Model *m, int i, int end)
+{
+    int s;
+
+    for (s = 0; s < end; s++) {
+        if (!m->zone[i].made[s]) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool model_has_turn(const Model *m, int id)
+{
+    const ModelWrite *w = model_find(m, id);
+
+    return made_below(m, zone_of(m, w), w->start % m->g.zone_size);
+}
+
+bool model_is_ready(const Model *m, int id)
+{
+    const ModelWrite *w = model_find(m, id);
+
+    return made_below(m, zone_of(m, w), end_of(m, w));
+}
+
+void model_ready(Model *m, int id, int frontier)
+{
+    ModelZone *z = &m->zone[zone_of(m, model_find(m, id))];
+    int s;
+
+    for (s = 0; s < frontier; s++) {
+        z->made[s] = true;
+    }
+}
+
+void model_stuck(Model *m, int id, int error)
+{
+    const ModelWrite *w = model_find(m, id);
     int k;
 
     for (k = 0; k < m->nr_writes; k++) {
-        const ModelWrite *w = &m->write[k];
+        ModelWrite *above = &m->write[k];
 
-        if (zone_of(m, w) == i && w->fate == M_FAILED && !w->zeros &&
-            below_a_completed_one(m, w) && (!best || w->start < best->start)) {
-            best = w;
+        if (zone_of(m, above) == zone_of(m, w) && above->start > w->start &&
+            above->stage != M_GIVEN_BACK) {
+            above->error = error;
         }
     }
-    return (ModelWrite *)best;
 }
 
-bool model_has_hole(const Model *m, int i)
+int model_frontier(const Model *m, int i)
 {
-    return lowest_hole(m, i) != NULL;
-}
+    int s = 0;
 
-int model_fill_begin(Model *m, int i)
-{
-    ModelWrite *w = lowest_hole(m, i);
-
-    if (!w) {
-        return 0;
+    while (s < m->g.zone_size && m->zone[i].made[s]) {
+        s++;
     }
-    w->fate = M_FILLING;
-    return w->id;
+    return s;
 }
 
-void model_fill_end(Model *m, int id, bool ok)
+void model_forget_frontier(Model *m, int i)
 {
-    ModelWrite *w = find(m, id);
+    int s;
 
-    w->fate = M_FAILED;
-    if (ok) {
-        w->zeros = true;
-        w->filled_once = true;
+    for (s = 0; s < m->g.zone_size; s++) {
+        m->zone[i].made[s] = s < m->zone[i].wp;
     }
 }
+
+/*** What can be asked ***/
 
 int model_in_flight(const Model *m, int i)
 {
     int k, n = 0;
 
     for (k = 0; k < m->nr_writes; k++) {
-        n += zone_of(m, &m->write[k]) == i && m->write[k].fate != M_FAILED;
+        n += zone_of(m, &m->write[k]) == i;
     }
     return n;
 }
 
-int model_complete(const Model *m, int i)
+int model_complete_end(const Model *m, int i)
 {
     const ModelZone *z = &m->zone[i];
-    int s;
+    int s = 0;
 
-    for (s = 0; s < z->wp; s++) {
-        /*
-         * Reading: a durable pointer that a fill has let pass never goes back,
-         * whatever is written into the hole later.
-         */
-        if (z->owner[s] && !find(m, z->owner[s])->filled_once) {
-            break;
-        }
+    while (s < z->wp && !z->owner[s]) {
+        s++;
     }
     return s;
 }
 
 int model_acknowledged(const Model *m, int i)
 {
-    int s;
+    const ModelZone *z = &m->zone[i];
+    int s = z->wp;
 
-    for (s = m->zone[i].wp; s > 0 && !m->zone[i].done[s - 1]; s--) {
-        continue;
+    while (s > 0 && z->owner[s - 1]) {
+        s--;
     }
     return s;
 }
@@ -470,143 +517,107 @@ static bool meant(ModelOp op, ModelState state)
     }
 }
 
-static ModelResult act(Model *m, ModelOp op, bool zns, int i,
-                       bool changes[MODEL_MAX_ZONES])
+ModelResult model_op_check(const Model *m, ModelOp op, bool *all, int at,
+                           int len, bool chosen[MODEL_MAX_ZONES])
 {
-    ModelZone *z = &m->zone[i];
-
-    switch (op) {
-    case M_OPEN:
-        if (z->state == M_EMPTY || z->state == M_CLOSED) {
-            ModelResult r = make_room(m, z->state);
-
-            if (r != M_OK) {
-                return r;
-            }
-        }
-        z->state = M_EXPLICIT;
-        break;
-    case M_CLOSE:
-        if (z->state != M_CLOSED) {
-            close_zone(z, zns);
-        }
-        break;
-    case M_FINISH:
-        /* Reading: a full zone that may still lose writes is not done yet. */
-        if (z->state != M_FULL || model_complete(m, i) != z->wp) {
-            changes[i] = z->pending = true;
-        }
-        break;
-    case M_RESET:
-        if (z->state != M_EMPTY) {
-            changes[i] = z->pending = true;
-        }
-        break;
-    }
-    return M_OK;
-}
-
-ModelResult model_op(Model *m, ModelOp op, bool all, bool zns, int at, int len,
-                     bool changes[MODEL_MAX_ZONES])
-{
-    bool chosen[MODEL_MAX_ZONES] = { false };
-    Model before;
     int i;
 
-    memset(changes, 0, MODEL_MAX_ZONES * sizeof(changes[0]));
+    memset(chosen, 0, MODEL_MAX_ZONES * sizeof(chosen[0]));
     /* "A reset of the whole device means ALL." */
-    all = all || (op == M_RESET && at == 0 && len == m->g.disk);
-    if (all) {
+    *all = *all || (op == M_RESET && at == 0 && len == m->g.disk);
+    if (*all) {
         for (i = 0; i < m->nr; i++) {
             chosen[i] = meant(op, m->zone[i].state);
         }
-    } else {
-        if (len <= 0 || at < 0 || at + len > m->g.disk ||
-            at % m->g.zone_size ||
-            (at + len != m->g.disk && (at + len) % m->g.zone_size)) {
-            return M_MALFORMED;
-        }
-        for (i = 0; i < m->nr; i++) {
-            int start = i * m->g.zone_size;
-
-            chosen[i] = start >= at && start < at + len;
-            if (chosen[i] && !allowed(op, m->zone[i].state)) {
-                return M_BAD_TRANSITION;
-            }
-        }
+        return M_OK;
     }
-
-    if (all) {
-        before = *m;
+    if (len <= 0 || at < 0 || at + len > m->g.disk || at % m->g.zone_size ||
+        (at + len != m->g.disk && (at + len) % m->g.zone_size)) {
+        return M_MALFORMED;
     }
     for (i = 0; i < m->nr; i++) {
-        ModelResult r = chosen[i] ? act(m, op, zns, i, changes) : M_OK;
+        int start = i * m->g.zone_size;
 
-        if (r != M_OK) {
-            if (all) {
-                *m = before;
-            }
-            return r;
+        chosen[i] = start >= at && start < at + len;
+        if (chosen[i] && !allowed(op, m->zone[i].state)) {
+            return M_BAD_TRANSITION;
         }
     }
     return M_OK;
 }
 
-bool model_op_drained(const Model *m, const bool changes[MODEL_MAX_ZONES])
+ModelResult model_op_open(Model *m, bool all,
+                          const bool chosen[MODEL_MAX_ZONES])
 {
+    Model before = *m;
     int i;
-
-    for (i = 0; i < m->nr; i++) {
-        if (changes[i] && model_in_flight(m, i)) {
-            return false;
-        }
-    }
-    return true;
-}
-
-bool model_op_waits(const Model *m, int i, const bool changes[MODEL_MAX_ZONES])
-{
-    int k;
-
-    for (k = 0; k < m->nr_writes; k++) {
-        if (zone_of(m, &m->write[k]) == i) {
-            return changes[i] && !model_op_drained(m, changes);
-        }
-    }
-    return false;
-}
-
-void model_op_end(Model *m, ModelOp op, const bool changes[MODEL_MAX_ZONES],
-                  bool ok)
-{
-    int i, s, k;
 
     for (i = 0; i < m->nr; i++) {
         ModelZone *z = &m->zone[i];
 
-        if (!changes[i]) {
+        if (!chosen[i] || (all && z->pending)) {
             continue;
         }
-        z->pending = false;
-        if (!ok) {
-            continue;
-        }
-        z->generation++;
-        if (op == M_FINISH) {
-            z->wp = model_capacity(m, i);
-            z->state = M_FULL;
-        } else {
-            for (k = m->nr_writes - 1; k >= 0; k--) {
-                if (zone_of(m, &m->write[k]) == i) {
-                    forget(m, &m->write[k]);
+        if (z->state == M_EMPTY || z->state == M_CLOSED) {
+            ModelResult r = make_room(m, z->state);
+
+            if (r != M_OK) {
+                if (all) {
+                    *m = before;
                 }
+                return r;
             }
-            z->wp = 0;
-            z->state = M_EMPTY;
         }
-        for (s = 0; s < m->g.zone_size; s++) {
-            z->done[s] = op == M_FINISH && s < z->wp &&
-                         (z->done[s] || !z->owner[s]);
+        z->state = M_EXPLICIT;
+    }
+    return M_OK;
+}
+
+void model_op_close(Model *m, bool all, bool zns,
+                    const bool chosen[MODEL_MAX_ZONES])
+{
+    int i;
+
+    for (i = 0; i < m->nr; i++) {
+        ModelZone *z = &m->zone[i];
+
+        if (chosen[i] && !(all && z->pending) && z->state != M_CLOSED) {
+            close_zone(z, zns);
         }
     }
+}
+
+bool model_op_begin(Model *m, ModelOp op, bool all, int i)
+{
+    ModelZone *z = &m->zone[i];
+
+    assert(!z->pending);
+    /*
+     * Reading: whatever has become of a zone since it was looked at, nothing
+     * is to be done where it is not meant, and for a reset where it is Empty.
+     */
+    z->pending = all ? meant(op, z->state) :
+                 allowed(op, z->state) &&
+                 !(op == M_RESET && z->state == M_EMPTY);
+    return z->pending;
+}
+
+void model_op_end(Model *m, ModelOp op, int i, bool ok)
+{
+    ModelZone *z = &m->zone[i];
+
+    z->pending = false;
+    if (!ok) {
+        return;
+    }
+    assert(!model_in_flight(m, i));
+    z->generation++;
+    if (op == M_FINISH) {
+        z->wp = model_capacity(m, i);
+        z->state = M_FULL;
+    } else {
+        z->wp = 0;
+        z->state = M_EMPTY;
+    }
+    model_forget_frontier(m, i);
 }

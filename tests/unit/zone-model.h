@@ -24,7 +24,6 @@ typedef enum ModelState {
 typedef enum ModelResult {
     M_OK, M_MALFORMED, M_UNALIGNED, M_BOUNDARY, M_ZONE_FULL, M_ZONE_READ_ONLY,
     M_ZONE_OFFLINE, M_BAD_APPEND, M_BAD_TRANSITION, M_TOO_ACTIVE, M_TOO_OPEN,
-    M_WAIT,
     M_NR_RESULTS
 } ModelResult;
 
@@ -35,15 +34,17 @@ typedef struct ModelGeometry {
     int max_active, max_open, max_append;
 } ModelGeometry;
 
-/* What became of a write that is not (yet) complete */
-typedef enum ModelFate { M_FLIGHT, M_FAILED, M_FILLING } ModelFate;
+/* Where a write stands that has not answered */
+typedef enum ModelStage {
+    M_ACCEPTED, M_COMPLETE, M_FAILED, M_ZEROS, M_GIVEN_BACK,
+    M_NR_STAGES
+} ModelStage;
 
 typedef struct ModelWrite {
     int id;                         /* > 0 */
     int start, len;                 /* start: from the start of the disk */
-    ModelFate fate;
-    bool filled_once;               /* the durable pointer may be above */
-    bool zeros;                     /* it holds the zeros of a fill */
+    ModelStage stage;
+    int error;                      /* one below it is stuck with this */
 } ModelWrite;
 
 typedef struct ModelZone {
@@ -52,8 +53,8 @@ typedef struct ModelZone {
     int last_write;                 /* by the model's clock */
     int generation;
     bool pending;
-    int owner[MODEL_MAX_SECTORS];   /* write that is not complete, or 0 */
-    bool done[MODEL_MAX_SECTORS];   /* a write completed here */
+    int owner[MODEL_MAX_SECTORS];   /* write whose data is not in, or 0 */
+    bool made[MODEL_MAX_SECTORS];   /* what a write needs here is made */
 } ModelZone;
 
 typedef struct Model {
@@ -79,29 +80,45 @@ int model_active(const Model *m);
 /* *@id: of the write, 0 for a conventional one.  *@at: where it goes. */
 ModelResult model_write(Model *m, int at, int len, int *id);
 ModelResult model_append(Model *m, int at, int len, int *id, int *where);
-void model_write_end(Model *m, int id, bool ok);
-/* Its data is there; that it is durable is waited for. */
-void model_write_placed(Model *m, int id);
+/* May no write be accepted in zone @i just now? */
+bool model_blocked(const Model *m, int i);
 
-/* Lowest hole to fill; 0: none. */
-int model_fill_begin(Model *m, int i);
-void model_fill_end(Model *m, int id, bool ok);
-bool model_has_hole(const Model *m, int i);
+ModelWrite *model_find(const Model *m, int id);
+/* Its data, or the zeros for it, are in. */
+void model_complete(Model *m, int id);
+/* Its data has failed; what becomes of it, or others, is their stage. */
+void model_fail(Model *m, int id);
+/* It is complete, but could not be made durable. */
+bool model_give_back(Model *m, int id);
+void model_end(Model *m, int id);
+
+bool model_has_turn(const Model *m, int id);
+bool model_is_ready(const Model *m, int id);
+/* All that is needed is made, up to @frontier in its zone. */
+void model_ready(Model *m, int id, int frontier);
+void model_stuck(Model *m, int id, int error);
+int model_frontier(const Model *m, int i);      /* from the zone's start */
+/* What was made ahead in zone @i is not known any more. */
+void model_forget_frontier(Model *m, int i);
 
 int model_in_flight(const Model *m, int i);
-int model_complete(const Model *m, int i);      /* from the zone's start */
+int model_complete_end(const Model *m, int i);  /* from the zone's start */
 int model_acknowledged(const Model *m, int i);  /* from the zone's start */
 /* 1: data, 0: zeros, -1: offline */
 int model_read(const Model *m, int sector);
 
-/* The zones that wait for model_op_end() are set in @changes. */
-ModelResult model_op(Model *m, ModelOp op, bool all, bool zns, int at, int len,
-                     bool changes[MODEL_MAX_ZONES]);
-bool model_op_drained(const Model *m, const bool changes[MODEL_MAX_ZONES]);
-/* It has not drained, and there are writes or holes in zone @i of @changes. */
-bool model_op_waits(const Model *m, int i,
-                    const bool changes[MODEL_MAX_ZONES]);
-void model_op_end(Model *m, ModelOp op, const bool changes[MODEL_MAX_ZONES],
-                  bool ok);
+/*
+ * Which zones does it mean, and may it be?  *@all is set for the whole disk,
+ * too.
+ */
+ModelResult model_op_check(const Model *m, ModelOp op, bool *all, int at,
+                           int len, bool chosen[MODEL_MAX_ZONES]);
+ModelResult model_op_open(Model *m, bool all,
+                          const bool chosen[MODEL_MAX_ZONES]);
+void model_op_close(Model *m, bool all, bool zns,
+                    const bool chosen[MODEL_MAX_ZONES]);
+/* Finish and reset: is there anything to change?  It is pending then. */
+bool model_op_begin(Model *m, ModelOp op, bool all, int i);
+void model_op_end(Model *m, ModelOp op, int i, bool ok);
 
 #endif
