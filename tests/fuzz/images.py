@@ -250,8 +250,9 @@ CLAIMS = (
 )
 
 
-def suite(result, folder, images, seed, first=0):
-    """Calls result(good, name, output) for each test; how many there are."""
+def suite(result, folder, images, seed, first=0, step=None):
+    """Calls result(good, name, output) for each test, step() for each image.
+    """
     run = Run(folder, seed)
     wrong = run.prepare()
     result(not wrong, 'valid images are made and filled', wrong or '')
@@ -260,6 +261,8 @@ def suite(result, folder, images, seed, first=0):
     with concurrent.futures.ThreadPoolExecutor(JOBS) as pool:
         for k, _ in enumerate(pool.map(run.image,
                                        range(first, first + images)), 1):
+            if step:
+                step()
             if k % 100 == 0:
                 print(f'# images: {k} of {images}', flush=True)
     count = run.count

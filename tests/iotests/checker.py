@@ -8,40 +8,33 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
 
-# Seconds without a result after which a test hangs.
-PATIENCE = 400
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(
+    os.path.abspath(__file__))))
+sys.path.insert(0, os.path.join(ROOT, 'tests', 'runner'))
+
+from at_work import AtWork                          # noqa: E402
 
 RESULT = re.compile(r'^(not )?ok (?:\S+ )?(\S+?)( # SKIP.*)?$')
 
 
 class Watchdog:
-    """Ends a group of processes from which nothing comes any more."""
+    """Ends a group of processes that does nothing any more: before the runner
+    ends all of the suite, so that it is told which tests did not run."""
 
     def __init__(self):
         self.process = None
-        self.timer = None
         self.bit = False
 
     def guard(self, process):
         self.process = process
-        self.feed()
-
-    def feed(self):
-        if self.timer:
-            self.timer.cancel()
-        self.timer = threading.Timer(PATIENCE, self.bite)
-        self.timer.daemon = True
-        self.timer.start()
 
     def bite(self):
-        self.bit = True
-        os.killpg(self.process.pid, signal.SIGKILL)
+        if self.process and self.process.poll() is None:
+            self.bit = True
+            os.killpg(self.process.pid, signal.SIGKILL)
 
     def end(self):
-        if self.timer:
-            self.timer.cancel()
         if self.process and self.process.poll() is None:
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
@@ -83,7 +76,8 @@ class Checker:
         # Where this program is told to stop, it ends what it started.
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
         try:
-            with tempfile.TemporaryFile('w+') as errors:
+            with tempfile.TemporaryFile('w+') as errors, \
+                    AtWork('a test', idle=watchdog.bite) as work:
                 process = subprocess.Popen(
                     [self.program, '-tap', '-j', str(self.jobs), '-qcow2',
                      *tests], cwd=self.folder, env=env, errors='replace',
@@ -92,7 +86,7 @@ class Checker:
                 watchdog.guard(process)
                 skipped_cases = []
                 for line in process.stdout:
-                    watchdog.feed()
+                    work.step()
                     line = line.rstrip('\n')
                     match = RESULT.match(line)
                     if match:
@@ -105,7 +99,7 @@ class Checker:
                 errors.seek(0)
                 self.diffs = errors.read().splitlines()
                 if watchdog.bit:
-                    self.diffs.append(f'no test ended in {PATIENCE} s: ended')
+                    self.diffs.append('nothing was at work any more: ended')
                 self.skipped_cases = skipped_cases
         finally:
             watchdog.end()

@@ -24,8 +24,8 @@ import time
 Result = collections.namedtuple('Result', 'rc out err')
 
 # Nothing here passes or fails on time; these only end what hangs.
-BOOT_TIMEOUT = 300
-RUN_TIMEOUT = 600
+BOOT_TIMEOUT = 1800
+RUN_TIMEOUT = 1800
 
 PR_SET_PDEATHSIG = 1
 

@@ -8,6 +8,8 @@ import sys
 import time
 import traceback
 
+from at_work import AtWork
+
 
 class Skip(Exception):
     """Raised by a test that cannot run here; its text says why."""
@@ -64,6 +66,10 @@ class Suite:
                                     not only) else 0
 
     def _run_group(self, group, tests, start):
+        with AtWork('what the next tests share') as work:
+            self._run_tests(group, tests, start, work)
+
+    def _run_tests(self, group, tests, start, work):
         broken = None
         try:
             group.set_up()
@@ -76,6 +82,7 @@ class Suite:
                 self.note('not run: ' + str(broken).split('\n', 1)[0])
                 continue
             began = time.monotonic()
+            work.step(name)
             try:
                 function()
             except Skip as e:
@@ -89,6 +96,7 @@ class Suite:
                 self.result(True, name)
             self.note('%.1f s, at %.0f s' % (time.monotonic() - began,
                                              time.monotonic() - start))
+        work.step('the end of these tests')
         try:
             group.tear_down()
         except Exception as e:
