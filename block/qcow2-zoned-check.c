@@ -24,9 +24,113 @@ static bool is_zoned(BDRVQcow2State *s)
     return s->zoned_header && s->zoned_header->zoned;
 }
 
+/*
+ * If the cluster at @offset lies behind the end of the image file and is in
+ * use, as far as refcounts are there to tell: raise *@end to its end.
+ */
+static void coroutine_fn GRAPH_RDLOCK
+note_cut_off(BlockDriverState *bs, uint64_t offset, uint64_t file_size,
+             uint64_t *end)
+{
+    BDRVQcow2State *s = bs->opaque;
+    uint64_t i = offset >> (s->refcount_block_bits + s->cluster_bits);
+    uint64_t block, refcount;
+
+    if (offset < file_size || offset_into_cluster(s, offset) ||
+        i >= s->refcount_table_size) {
+        return;
+    }
+    block = s->refcount_table[i] & REFT_OFFSET_MASK;
+    if (!block || offset_into_cluster(s, block) ||
+        block > INT64_MAX - s->cluster_size) {
+        return;
+    }
+    if (block >= file_size) {
+        /* It was cut off, too, and this will be counted anew. */
+        *end = MAX(*end, block + s->cluster_size);
+    } else if (qcow2_get_refcount(bs, offset >> s->cluster_bits,
+                                  &refcount) < 0 || !refcount) {
+        /* What points there is bad, not the size of the file. */
+        return;
+    }
+    *end = MAX(*end, offset + s->cluster_size);
+}
+
+/*
+ * Make a file that was cut off at its end as long again as it must be for what
+ * is in use.  What is gone reads as zeros then, as it does without that; but a
+ * reference to a place outside of the file is an error that nothing else
+ * repairs, and the table is repaired after all other errors.
+ */
+static int coroutine_fn GRAPH_RDLOCK
+repair_file_size(BlockDriverState *bs, BdrvCheckResult *res,
+                 uint64_t file_size)
+{
+    BDRVQcow2State *s = bs->opaque;
+    g_autofree uint64_t *l2_table = g_try_malloc(s->cluster_size);
+    Error *local_err = NULL;
+    uint64_t end = 0;
+    int ret;
+
+    if (!l2_table) {
+        res->check_errors++;
+        return -ENOMEM;
+    }
+
+    for (uint64_t i = 0; i < s->l1_size * L1E_SIZE; i += s->cluster_size) {
+        note_cut_off(bs, s->l1_table_offset + i, file_size, &end);
+    }
+    for (uint64_t i = 0; i < qcow2_zoned_table_size(s->zoned_header);
+         i += s->cluster_size) {
+        note_cut_off(bs, s->zoned_header->table_offset + i, file_size, &end);
+    }
+    for (int i = 0; i < s->l1_size; i++) {
+        uint64_t offset = s->l1_table[i] & L1E_OFFSET_MASK;
+
+        if (!offset || offset_into_cluster(s, offset)) {
+            continue;
+        }
+        note_cut_off(bs, offset, file_size, &end);
+        if (offset >= file_size) {
+            continue;
+        }
+        ret = bdrv_co_pread(bs->file, offset, s->cluster_size, l2_table, 0);
+        if (ret < 0) {
+            /* Whoever counts the references says so. */
+            continue;
+        }
+        for (int k = 0; k < s->l2_size; k++) {
+            uint64_t entry = get_l2_entry(s, l2_table, k);
+            QCow2ClusterType type = qcow2_get_cluster_type(bs, entry);
+
+            if (type == QCOW2_CLUSTER_NORMAL ||
+                type == QCOW2_CLUSTER_ZERO_ALLOC) {
+                note_cut_off(bs, entry & L2E_OFFSET_MASK, file_size, &end);
+            }
+        }
+    }
+    if (!end) {
+        return 0;
+    }
+
+    ret = bdrv_co_truncate(bs->file, end, false, PREALLOC_MODE_OFF, 0,
+                           &local_err);
+    if (ret < 0) {
+        /* It stays as it is, and so do the errors. */
+        error_reportf_err(local_err, "ERROR could not make the image file "
+                          "longer: ");
+        return 0;
+    }
+    fprintf(stderr, "Repairing image file: it was cut off at 0x%" PRIx64 " and "
+            "is used up to 0x%" PRIx64 "; what is gone reads as zeros\n",
+            file_size, end);
+    res->corruptions_fixed++;
+    return 0;
+}
+
 int coroutine_fn qcow2_zoned_check_read(BlockDriverState *bs,
                                         BdrvCheckResult *res,
-                                        uint64_t **table)
+                                        BdrvCheckMode fix, uint64_t **table)
 {
     BDRVQcow2State *s = bs->opaque;
     g_autofree uint64_t *entries = NULL;
@@ -66,7 +170,7 @@ int coroutine_fn qcow2_zoned_check_read(BlockDriverState *bs,
         }
     }
     *table = g_steal_pointer(&entries);
-    return 0;
+    return fix & BDRV_FIX_ERRORS ? repair_file_size(bs, res, file_size) : 0;
 }
 
 int coroutine_fn qcow2_zoned_check_refcounts(BlockDriverState *bs,
@@ -286,7 +390,13 @@ check_table(BlockDriverState *bs, BdrvCheckResult *res, BdrvCheckMode fix,
     if (s->zoned_table_misplaced) {
         Error *local_err = NULL;
 
-        if (qcow2_zoned_check_place(bs, &local_err) == 0) {
+        if (qcow2_zoned_check_place(bs, &local_err) == 0 &&
+            !s->zoned_table_shared) {
+            error_setg(&local_err, "zonedmeta_offset 0x%" PRIx64 ": the table "
+                       "of %" PRIu64 " bytes must lie in the image file, which "
+                       "was cut off", h->table_offset,
+                       qcow2_zoned_table_size(h));
+        } else if (!local_err) {
             error_setg(&local_err, "zonedmeta_offset 0x%" PRIx64 ": the table "
                        "of %" PRIu64 " bytes must not overlap anything, but a "
                        "cluster of it is also used by something else",

@@ -105,11 +105,12 @@ qcow2_zoned_create(BlockDriverState *bs, const Qcow2ZonedHeader *h,
  * qemu-img check, in the order in which it is called:
  *
  * Read the table, or what there is of it, before anything is repaired.  *@table
- * is NULL for an image without zones, else to be freed with g_free().
+ * is NULL for an image without zones, else to be freed with g_free().  Then,
+ * with BDRV_FIX_ERRORS, make a file that was cut off as long as it must be.
  */
 int coroutine_fn GRAPH_RDLOCK
 qcow2_zoned_check_read(BlockDriverState *bs, BdrvCheckResult *res,
-                       uint64_t **table);
+                       BdrvCheckMode fix, uint64_t **table);
 /*
  * Count the table's clusters in the refcounts that are calculated for the
  * image; all other references have been counted.
