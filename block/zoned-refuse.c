@@ -66,6 +66,10 @@ static const struct {
         "version 2 has no feature bit to keep old programs away from the "
         "zones",
     },
+    [BDRV_ZONED_OP_FILTER] = {
+        "backup and mirror while it is written to",
+        "the job's filter would stand between the guest and its zones",
+    },
 };
 
 bool bdrv_zoned_refuse(BlockDriverState *bs, BdrvZonedOp op, Error **errp)
@@ -90,7 +94,28 @@ int bdrv_zoned_check(BlockDriverState *bs, BdrvZonedOp op, Error **errp)
     return bdrv_zoned_refuse(bs, op, errp) ? -ENOTSUP : 0;
 }
 
-bool bdrv_zoned_refuse_overwrite(const char *filename, Error **errp)
+bool bdrv_zoned_refuse_copy_job(BlockDriverState *bs, MirrorSyncMode sync,
+                                Error **errp)
+{
+    uint64_t perm, shared;
+
+    if (sync == MIRROR_SYNC_MODE_NONE &&
+        bdrv_zoned_refuse(bs, BDRV_ZONED_OP_AS_BACKING, errp)) {
+        return true;
+    }
+
+    /* Who uses @bs now will use it through the filter. */
+    bdrv_get_cumulative_perm(bs, &perm, &shared);
+    return (perm & (BLK_PERM_WRITE | BLK_PERM_WRITE_UNCHANGED |
+                    BLK_PERM_RESIZE)) &&
+           bdrv_zoned_refuse(bs, BDRV_ZONED_OP_FILTER, errp);
+}
+
+/*
+ * Is there a zoned image in the file?  By the header alone, so that one that is
+ * broken, and could be repaired, counts, too.
+ */
+static bool has_zoned_header(const char *filename)
 {
     /* docs/interop/qcow2.rst: magic, version, incompatible features */
     uint8_t header[80];
@@ -98,10 +123,6 @@ bool bdrv_zoned_refuse_overwrite(const char *filename, Error **errp)
     BlockBackend *blk;
     int ret;
 
-    /*
-     * By the header alone, so that an image that is broken, and could be
-     * repaired, counts, too.
-     */
     qdict_put_bool(options, BDRV_OPT_FORCE_SHARE, true);
     blk = blk_new_open(filename, NULL, options, BDRV_O_PROTOCOL, NULL);
     if (!blk) {
@@ -110,8 +131,48 @@ bool bdrv_zoned_refuse_overwrite(const char *filename, Error **errp)
     ret = blk_pread(blk, 0, sizeof(header), header, 0);
     blk_unref(blk);
 
-    if (ret < 0 || memcmp(header, "QFI\xfb", 4) || ldl_be_p(header + 4) < 3 ||
-        !(ldq_be_p(header + 72) & QCOW2_INCOMPAT_ZONED)) {
+    return ret >= 0 && !memcmp(header, "QFI\xfb", 4) &&
+           ldl_be_p(header + 4) >= 3 &&
+           (ldq_be_p(header + 72) & QCOW2_INCOMPAT_ZONED);
+}
+
+bool bdrv_zoned_refuse_backing_file(const char *filename, const char *backing,
+                                    const char *fmt, Error **errp)
+{
+    g_autofree char *path =
+        bdrv_get_full_backing_filename_from_filename(filename, backing, NULL);
+    Error *local_err = NULL;
+    BlockDriverState *bs;
+    QDict *options;
+    bool refused;
+
+    if (!path) {
+        return false;
+    }
+    options = qdict_new();
+    if (fmt) {
+        qdict_put_str(options, "driver", fmt);
+    }
+    qdict_put_bool(options, BDRV_OPT_FORCE_SHARE, true);
+    bs = bdrv_open(path, NULL, options, BDRV_O_NO_IO | BDRV_O_NO_BACKING,
+                   &local_err);
+    if (!bs) {
+        if (has_zoned_header(path)) {
+            error_propagate(errp, local_err);
+            return true;
+        }
+        /* A reason that has nothing to do with zones, and is told later */
+        error_free(local_err);
+        return false;
+    }
+    refused = bdrv_zoned_refuse(bs, BDRV_ZONED_OP_AS_BACKING, errp);
+    bdrv_unref(bs);
+    return refused;
+}
+
+bool bdrv_zoned_refuse_overwrite(const char *filename, Error **errp)
+{
+    if (!has_zoned_header(filename)) {
         return false;
     }
     error_setg(errp, "'%s' is a zoned image, which takes writes at its write "

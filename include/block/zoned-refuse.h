@@ -12,6 +12,7 @@
 #define BLOCK_ZONED_REFUSE_H
 
 #include "block/block-common.h"
+#include "qapi/qapi-types-block-core.h"
 
 typedef enum BdrvZonedOp {
     BDRV_ZONED_OP_SNAPSHOT,         /* create, apply or delete one inside */
@@ -25,6 +26,7 @@ typedef enum BdrvZonedOp {
     BDRV_ZONED_OP_VMSTATE,
     BDRV_ZONED_OP_LAZY_REFCOUNTS,
     BDRV_ZONED_OP_VERSION_2,
+    BDRV_ZONED_OP_FILTER,           /* get one that a job needs */
     BDRV_ZONED_OP__MAX,
 } BdrvZonedOp;
 
@@ -39,12 +41,28 @@ bool bdrv_zoned_refuse(BlockDriverState *bs, BdrvZonedOp op, Error **errp);
 int bdrv_zoned_check(BlockDriverState *bs, BdrvZonedOp op, Error **errp);
 
 /*
+ * For jobs that copy @bs, with @sync, into an image that they make first: true,
+ * with an error, if the job would be refused because of zones.  To be asked
+ * before the image is made, since that empties a file that is there.
+ */
+bool GRAPH_RDLOCK
+bdrv_zoned_refuse_copy_job(BlockDriverState *bs, MirrorSyncMode sync,
+                           Error **errp);
+
+/*
+ * The same for whoever is about to make the image @filename with the backing
+ * file @backing, whose format is @fmt.  Main loop only.
+ */
+bool bdrv_zoned_refuse_backing_file(const char *filename, const char *backing,
+                                    const char *fmt, Error **errp);
+
+/*
  * For copies that are about to make @filename anew: true, with an error, if
  * there is a zoned image there now, which the caller's user more likely
- * wanted to write into.  Main loop only.
+ * wanted to write into.  Main loop only; with or without the graph lock, as
+ * bdrv_img_create() is called.
  */
-bool GRAPH_UNLOCKED
-bdrv_zoned_refuse_overwrite(const char *filename, Error **errp);
+bool bdrv_zoned_refuse_overwrite(const char *filename, Error **errp);
 
 /*
  * For tools that fill what they create and do not know zones: true, with an
