@@ -569,7 +569,6 @@ static uint16_t zns_mgmt_recv(NvmeCtrl *n, NvmeRequest *req)
         return status;
     }
 
-    /* With mdts=0 it is the guest alone who says how much. */
     buf = g_try_malloc0(size);
     if (!buf) {
         return NVME_INTERNAL_DEV_ERROR;
