@@ -705,6 +705,14 @@ const PropertyInfo nvme_prop_zoned = {
     .set = zns_set_zoned,
 };
 
+/* For messages */
+static const char *zns_drive_name(const NvmeNamespace *ns)
+{
+    GRAPH_RDLOCK_GUARD_MAINLOOP();
+
+    return bdrv_get_device_or_node_name(blk_bs(ns->blkconf.blk));
+}
+
 /* @given is 0 if the user has no wish. */
 static bool zns_check_prop(NvmeNamespace *ns, const char *name, uint64_t given,
                            uint64_t has, Error **errp)
@@ -712,8 +720,7 @@ static bool zns_check_prop(NvmeNamespace *ns, const char *name, uint64_t given,
     if (given && given != has) {
         error_setg(errp, "zoned.%s=%" PRIu64 " contradicts the zoned drive "
                    "'%s', for which it is %" PRIu64 "%s", name, given,
-                   bdrv_get_device_or_node_name(blk_bs(ns->blkconf.blk)), has,
-                   has ? "" : " (no limit)");
+                   zns_drive_name(ns), has, has ? "" : " (no limit)");
         return false;
     }
     return true;
@@ -725,8 +732,7 @@ static bool zns_check_lacking(NvmeNamespace *ns, const char *name,
 {
     if (given) {
         error_setg(errp, "%s=%" PRIu64 " is not possible with the zoned drive "
-                   "'%s', for which it is 0", name, given,
-                   bdrv_get_device_or_node_name(blk_bs(ns->blkconf.blk)));
+                   "'%s', for which it is 0", name, given, zns_drive_name(ns));
         return false;
     }
     return true;
@@ -743,8 +749,7 @@ static uint32_t zns_max_open(const BlockLimits *bl)
 /* Properties of a controller that @ns can be attached to */
 static bool zns_check_ctrl(NvmeNamespace *ns, const NvmeCtrl *n, Error **errp)
 {
-    const char *name =
-        bdrv_get_device_or_node_name(blk_bs(ns->blkconf.blk));
+    const char *name = zns_drive_name(ns);
 
     if (!n->params.auto_transition_zones) {
         error_setg(errp, "zoned.auto_transition=off contradicts the zoned "
@@ -789,7 +794,7 @@ bool nvme_zns_drive_prepare(NvmeNamespace *ns, Error **errp)
     if (!bs || bs->bl.zoned != BLK_Z_HM) {
         return true;
     }
-    name = bdrv_get_device_or_node_name(bs);
+    name = zns_drive_name(ns);
 
     if (ns->zns.zoned_given && !p->zoned) {
         error_setg(errp, "zoned=off contradicts the drive '%s', which is "
@@ -839,7 +844,7 @@ static bool zns_check_zone(NvmeNamespace *ns, const BlockZoneDescriptor *z,
                            Error **errp)
 {
     BlockDriverState *bs = blk_bs(ns->blkconf.blk);
-    const char *name = bdrv_get_device_or_node_name(bs);
+    const char *name = zns_drive_name(ns);
 
     if (z->type != BLK_ZT_SWR) {
         error_setg(errp, "the zone at offset %" PRIu64 " of drive '%s' is "
@@ -887,8 +892,7 @@ static bool zns_check_zones(NvmeNamespace *ns, Error **errp)
             error_setg_errno(errp, ret < 0 ? -ret : EIO,
                              "cannot report the zones of drive '%s' from "
                              "offset %" PRId64 " on",
-                             bdrv_get_device_or_node_name(
-                                 blk_bs(ns->blkconf.blk)), offset);
+                             zns_drive_name(ns), offset);
             return false;
         }
         for (unsigned int i = 0; i < nr; i++) {
