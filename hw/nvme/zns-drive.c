@@ -840,6 +840,21 @@ bool nvme_zns_drive_prepare(NvmeNamespace *ns, Error **errp)
     return true;
 }
 
+/* All that is said of zones is a multiple of a sector, the smallest block. */
+static bool zns_check_blocks(NvmeNamespace *ns, const BlockZoneDescriptor *z,
+                             const char *what, uint64_t bytes, Error **errp)
+{
+    if (bytes % ns->lbasz) {
+        error_setg(errp, "the %s of the zone at offset %" PRIu64 " of drive "
+                   "'%s', %" PRIu64 " bytes, is not a multiple of "
+                   "logical_block_size %zu: set logical_block_size to at most "
+                   "%llu", what, z->start, zns_drive_name(ns), bytes,
+                   ns->lbasz, 1ULL << ctz64(bytes));
+        return false;
+    }
+    return true;
+}
+
 static bool zns_check_zone(NvmeNamespace *ns, const BlockZoneDescriptor *z,
                            Error **errp)
 {
@@ -859,19 +874,13 @@ static bool zns_check_zone(NvmeNamespace *ns, const BlockZoneDescriptor *z,
                    bs->bl.zone_size);
         return false;
     }
-    if (z->cap % ns->lbasz) {
-        error_setg(errp, "the capacity of the zone at offset %" PRIu64 " of "
-                   "drive '%s', %" PRIu64 " bytes, is not a multiple of "
-                   "logical_block_size %zu", z->start, name, z->cap,
-                   ns->lbasz);
+    if (!zns_check_blocks(ns, z, "size", z->length, errp) ||
+        !zns_check_blocks(ns, z, "capacity", z->cap, errp)) {
         return false;
     }
-    if (z->wp % ns->lbasz && z->state != BLK_ZS_FULL &&
-        z->state != BLK_ZS_RDONLY && z->state != BLK_ZS_OFFLINE) {
-        error_setg(errp, "the write pointer of the zone at offset %" PRIu64
-                   " of drive '%s', %" PRIu64 ", is not a multiple of "
-                   "logical_block_size %zu", z->start, name, z->wp,
-                   ns->lbasz);
+    if (z->state != BLK_ZS_FULL && z->state != BLK_ZS_RDONLY &&
+        z->state != BLK_ZS_OFFLINE &&
+        !zns_check_blocks(ns, z, "write pointer", z->wp, errp)) {
         return false;
     }
     return zns_check_prop(ns, "zone_capacity", ns->params.zone_cap_bs, z->cap,
@@ -933,13 +942,6 @@ bool nvme_zns_drive_init(NvmeNamespace *ns, Error **errp)
     const BlockLimits *bl = &blk_bs(ns->blkconf.blk)->bl;
     NvmeIdNsZoned *id_ns_z;
 
-    if (bl->zone_size % ns->lbasz) {
-        error_setg(errp, "the zone size of drive '%s', %" PRIu64 " bytes, is "
-                   "not a multiple of logical_block_size %zu",
-                   bdrv_get_device_or_node_name(blk_bs(ns->blkconf.blk)),
-                   bl->zone_size, ns->lbasz);
-        return false;
-    }
     if (!zns_check_zones(ns, errp)) {
         return false;
     }

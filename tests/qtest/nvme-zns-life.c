@@ -584,6 +584,7 @@ static void test_refused(const void *opaque)
 {
     const Backend *b = opaque;
     const Backend big = { b->name, b->memory, 4096 };
+    const Backend huge = { b->name, b->memory, 16384 };
     Ctrl *c;
 
     image_new(b);
@@ -614,13 +615,23 @@ static void test_refused(const void *opaque)
     /* Zones, pointers and capacities that blocks do not fit */
     image_new_opts("disk.img", "zoned=on,zone.size=1M,zone.capacity=513K",
                    DISK_SIZE);
-    REFUSED(&big, "", "525312", "4096");
+    REFUSED(&big, "", "the capacity", "525312", "4096",
+            "set logical_block_size to at most 1024");
     check_accepted(b, "");
     image_new(b);
     c = ctrl_start(b, "");
     expect(do_write(c, zslba(c, 1), 9), OK);
     ctrl_stop(c);
-    REFUSED(&big, "", "4096");
+    REFUSED(&big, "", "the write pointer", "4096",
+            "set logical_block_size to at most 512");
+    check_accepted(b, "");
+    image_new_opts("disk.img", "zoned=on,zone.size=2K,cluster_size=512",
+                   DISK_SIZE);
+    REFUSED(b, "", "appends of up to 2048 bytes", "at least 8192");
+    image_new_opts("disk.img", "zoned=on,zone.size=8K,cluster_size=512",
+                   DISK_SIZE);
+    REFUSED(&huge, "", "the size", "8192",
+            "set logical_block_size to at most 8192");
     check_accepted(b, "");
 }
 
