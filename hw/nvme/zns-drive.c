@@ -108,6 +108,10 @@ typedef struct ZnsWrite {
     bool scattered;             /* the guest's memory cannot be mapped whole */
     uint8_t *bounce;
     QEMUIOVector iov;           /* of @bounce */
+
+    int ret;                    /* of one that failed */
+    BlockZoneDescriptor zone;   /* after that */
+    unsigned int nr;            /* of @zone */
 } ZnsWrite;
 
 static void zns_write_cb(void *opaque, int ret);
@@ -159,6 +163,32 @@ static bool zns_write_bounced(ZnsWrite *w)
     return true;
 }
 
+static void zns_write_end(ZnsWrite *w, int ret)
+{
+    NvmeRequest *req = w->req;
+
+    trace_pci_nvme_zns_drive_write_cb(nvme_cid(req), nvme_nsid(req->ns),
+                                      w->offset, w->bytes, ret);
+
+    qemu_vfree(w->bounce);
+    g_free(w);
+    nvme_rw_complete_cb(req, ret);
+}
+
+/*
+ * Where the write pointer is above the start of the write that failed, it has
+ * gone on without it, and the same write cannot be made again.
+ */
+static void zns_failed_write_cb(void *opaque, int ret)
+{
+    ZnsWrite *w = opaque;
+
+    if (ret == 0 && w->nr && w->zone.wp > w->offset) {
+        w->req->status = NVME_DNR;
+    }
+    zns_write_end(w, w->ret);
+}
+
 static void zns_write_cb(void *opaque, int ret)
 {
     ZnsWrite *w = opaque;
@@ -172,6 +202,17 @@ static void zns_write_cb(void *opaque, int ret)
         ret = -ENOMEM;
     }
 
+    if (ret < 0 && ret != -ECANCELED && !w->append &&
+        !nvme_zns_drive_error(ns, ret, NVME_SUCCESS)) {
+        w->ret = ret;
+        w->nr = 1;
+        req->aiocb = blk_aio_zone_report(
+            ns->blkconf.blk,
+            QEMU_ALIGN_DOWN(w->offset, nvme_l2b(ns, ns->zone_size)),
+            &w->nr, &w->zone, zns_failed_write_cb, w);
+        return;
+    }
+
     if (ret == 0 && w->append) {
         NvmeZonedResult *res = (NvmeZonedResult *)&req->cqe;
 
@@ -182,12 +223,7 @@ static void zns_write_cb(void *opaque, int ret)
             res->slba = cpu_to_le64(w->offset >> ns->lbaf.ds);
         }
     }
-    trace_pci_nvme_zns_drive_write_cb(nvme_cid(req), nvme_nsid(ns), w->offset,
-                                      w->bytes, ret);
-
-    qemu_vfree(w->bounce);
-    g_free(w);
-    nvme_rw_complete_cb(req, ret);
+    zns_write_end(w, ret);
 }
 
 /* In bytes; what nvme_zns_drive_zasl() says may be less, never more */

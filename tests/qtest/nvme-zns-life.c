@@ -495,6 +495,70 @@ static void test_full_host(const void *opaque)
     image_check(b);
 }
 
+/*
+ * A write fails on the host. It may be made again, unless the zone's pointer
+ * has gone on without it: then its place is taken.
+ */
+static void test_write_fault(const void *opaque)
+{
+    static const struct {
+        uint8_t opcode;
+        bool more;              /* another write follows, and succeeds */
+        bool dnr;
+    } rows[] = {
+        { IO_WRITE, false, false },
+        { IO_WRITE, true, true },
+        { IO_APPEND, false, false },
+        { IO_APPEND, true, false },
+    };
+    const Backend *b = opaque;
+    g_autofree char *path = image_path("disk.img");
+    g_autofree char *ns = namespace_cmd(b, true, "");
+    g_autofree char *cmd = g_strdup_printf(
+        "-blockdev file,node-name=proto,filename=%s "
+        "-blockdev blkdebug,node-name=bad,image=proto,"
+        "inject-error.0.event=write_aio,inject-error.0.iotype=write,"
+        "inject-error.0.once=on "
+        "-blockdev qcow2,node-name=disk,file=bad %s", path, ns);
+
+    for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
+        bool append = rows[i].opcode == IO_APPEND;
+        Cmd *failing, *next = NULL;
+        Ctrl *c;
+
+        /* Both go where clusters are, so that neither waits for the other */
+        c = ctrl_new(b, "");
+        expect(do_write(c, zslba(c, 1), 64), OK);
+        expect(do_mgmt(c, zslba(c, 1), ZSA_RESET), OK);
+        ctrl_stop(c);
+
+        c = ctrl_boot(b, cmd);
+        failing = append ? put_append(c, 1, zslba(c, 1), 8, 1)
+                         : put_write(c, 1, zslba(c, 1), 8, 1);
+        if (rows[i].more) {
+            next = append ? put_append(c, 1, zslba(c, 1), 8, 2)
+                          : put_write(c, 1, zslba(c, 1) + 8, 8, 2);
+        }
+        ring(c, 1);
+        expect(cmd_wait(failing, NULL), WRITE_FAULT);
+        g_assert_cmpint(failing->dnr, ==, rows[i].dnr);
+        cmd_free(failing);
+        if (next) {
+            expect(cmd_finish(next, NULL), OK);
+            check_zone(c, 1, ZS_IO, 16);
+            check_data(c, zslba(c, 1) + 8, 8, 2);
+        }
+        if (append) {
+            expect(do_append(c, zslba(c, 1), 8, NULL), OK);
+        } else if (!rows[i].dnr) {
+            expect(do_write(c, zslba(c, 1), 8), OK);
+        }
+        expect(do_flush(c), OK);
+        ctrl_stop(c);
+        image_check(b);
+    }
+}
+
 /* A format that fails leaves the zones, and can be tried again */
 static void test_failed_format(const void *opaque)
 {
@@ -697,6 +761,7 @@ const Test life_tests[] = {
     { "quit", test_quit, BOTH },
     { "stop-cont", test_stop_cont, BOTH },
     { "full-host", test_full_host, QCOW2 },
+    { "write-fault", test_write_fault, KEPT },
     { "failed-format", test_failed_format, QCOW2 },
     { "realize-refuses", test_refused, QCOW2 },
     { "plain-drive", test_plain_drive, MEMORY },

@@ -55,6 +55,7 @@ enum {
     TOO_MANY_ACTIVE         = 0x1bd,
     TOO_MANY_OPEN           = 0x1be,
     INVALID_TRANSITION      = 0x1bf,
+    WRITE_FAULT             = 0x280,
     COMPARE_FAILURE         = 0x285,
 };
 
