@@ -456,6 +456,47 @@ static void test_read_only(const void *opaque)
 }
 
 /*
+ * Deallocate is advice. A drive that ignores it, as is the default, takes it
+ * on a read-only namespace, too; one that would carry it out does not.
+ */
+static void test_read_only_dsm(const void *opaque)
+{
+    const Backend *b = opaque;
+    g_autofree char *path = image_path("disk.img");
+    g_autofree char *ns = namespace_cmd(b, true, "");
+    const char *driver = b->memory ? "raw" : "qcow2";
+    const uint16_t refused = b->memory ? INTERNAL_ERROR : WRITE_PROTECTED;
+    Ctrl *c = ctrl_new(b, "");
+
+    make_written(c);
+    ctrl_stop(c);
+
+    for (unsigned unmap = 0; unmap < 2; unmap++) {
+        g_autofree char *node = nodes(b, unmap ?
+                                      ",read-only=on,discard=unmap" :
+                                      ",read-only=on");
+        g_autofree char *cmd = g_strdup_printf("%s %s", node, ns);
+
+        c = ctrl_boot(b, cmd);
+        expect(deallocate(c, 0, 8), unmap ? refused : OK);
+        expect(deallocate(c, zslba(c, 1), c->zone), unmap ? refused : OK);
+        check_data(c, 0, 8, 0x5a);
+
+        /* The device still has no permission */
+        qtest_qmp_assert_success(
+            c->qts, "{'execute': 'blockdev-reopen', 'arguments': {'options': ["
+            "{'driver': 'file', 'node-name': 'proto', 'filename': %s,"
+            "'discard': %s},"
+            "{'driver': %s, 'node-name': 'disk', 'file': 'proto',"
+            "'discard': %s}]}}", path, unmap ? "unmap" : "ignore", driver,
+            unmap ? "unmap" : "ignore");
+        expect(deallocate(c, 0, 8), unmap ? refused : OK);
+        check_data(c, 0, 8, 0x5a);
+        ctrl_stop(c);
+    }
+}
+
+/*
  * The same commands to a namespace in memory and to one on qcow2: the same
  * statuses, the same results and the same zones, operation by operation. They
  * part in this:
@@ -691,6 +732,7 @@ const Test data_tests[] = {
     { "opcodes", test_opcodes, BOTH },
     { "plain-namespace", test_plain_namespace, BOTH },
     { "read-only", test_read_only, KEPT },
+    { "read-only-dsm", test_read_only_dsm, BOTH },
     { "same-as-memory", test_same_as_memory, QCOW2 },
     { "noise", test_noise, ALL },
     { NULL },

@@ -38,6 +38,7 @@ enum {
     INVALID_OPCODE          = 0x001,
     INVALID_FIELD           = 0x002,
     DATA_TRANSFER           = 0x004,
+    INTERNAL_ERROR          = 0x006,
     ABORTED                 = 0x007,
     SQ_DELETED              = 0x008,
     INVALID_NSID            = 0x00b,
