@@ -163,6 +163,33 @@ static void test_shutdown(const void *opaque)
     }
 }
 
+static void set_active(Ctrl *c, bool active)
+{
+    qtest_qmp_assert_success(c->qts, "{'execute': 'blockdev-set-active',"
+                             "'arguments': {'node-name': 'disk',"
+                             "'active': %i}}", active);
+}
+
+/* The drive is not ours for now: its zones are left alone */
+static void test_shutdown_inactive(const void *opaque)
+{
+    const Backend *b = opaque;
+    Ctrl *c = ctrl_new(b, "");
+
+    make_states(c);
+    set_active(c, false);
+    expect(do_mgmt(c, zslba(c, 4), ZSA_OPEN), WRITE_PROTECTED);
+    ctrl_shutdown(c, false);
+    ctrl_disable(c);
+    ctrl_enable(c);
+    set_active(c, true);
+    check_states(c, true);
+    expect(do_write(c, zslba(c, 3) + 16, 4), OK);
+    check_zone(c, 3, ZS_IO, 20);
+    ctrl_stop(c);
+    image_check(b);
+}
+
 /* In flight */
 
 static void throttle(Ctrl *c, unsigned iops)
@@ -752,6 +779,7 @@ const Test life_tests[] = {
     { "kill", test_kill, KEPT },
     { "controller-reset", test_controller_reset, BOTH },
     { "shutdown", test_shutdown, BOTH },
+    { "shutdown-inactive", test_shutdown_inactive, KEPT },
     { "reset-in-flight", test_reset_in_flight, QCOW2 },
     { "reset-busy", test_reset_busy, BOTH },
     { "queue-deletion", test_queue_deletion, BOTH },
