@@ -20,6 +20,10 @@
 /* Zones asked for at a time, whatever size of buffer the guest gives us */
 #define ZONED_REPORT_BATCH 1024
 
+/* Ends the errors for blocks that do not fit: everything is whole sectors. */
+#define ZONED_SMALLER_BLOCKS \
+    ": use smaller blocks, logical_block_size=512 fits"
+
 /* A zone report copies types and states as they are. */
 QEMU_BUILD_BUG_ON((int)BLK_ZT_CONV != VIRTIO_BLK_ZT_CONV);
 QEMU_BUILD_BUG_ON((int)BLK_ZT_SWR != VIRTIO_BLK_ZT_SWR);
@@ -69,36 +73,65 @@ static bool zoned_get_limits(VirtIOBlock *s, ZonedLimits *zl)
     return true;
 }
 
-/* The one table from zone errors to statuses of virtio 1.3, 5.2.6.2 */
-static bool zoned_status(VirtIOBlock *s, int error, uint8_t *status)
-{
-    switch (error) {
-    case BLK_ZONE_ERR_UNALIGNED_WP:
-        *status = VIRTIO_BLK_S_ZONE_UNALIGNED_WP;
-        break;
-    case BLK_ZONE_ERR_OPEN_LIMIT:
-        *status = VIRTIO_BLK_S_ZONE_OPEN_RESOURCE;
-        break;
-    case BLK_ZONE_ERR_ACTIVE_LIMIT:
-        *status = VIRTIO_BLK_S_ZONE_ACTIVE_RESOURCE;
-        break;
-    case BLK_ZONE_ERR_BOUNDARY:
-    case BLK_ZONE_ERR_FULL:
-    case BLK_ZONE_ERR_READ_ONLY:
-    case BLK_ZONE_ERR_OFFLINE:
-    case BLK_ZONE_ERR_INVALID_APPEND:
-    case BLK_ZONE_ERR_TRANSITION:
-        *status = VIRTIO_BLK_S_ZONE_INVALID_CMD;
-        break;
-    default:
-        return false;
-    }
+/*
+ * The one table from errors (positive errno) to statuses of virtio 1.3,
+ * 5.2.6.2.  An error that is not in it is one of the host.
+ */
+static const struct {
+    int error;
+    uint8_t status;
+    bool command;               /* only as the error of a zone command */
+} zoned_statuses[] = {
+    { BLK_ZONE_ERR_UNALIGNED_WP, VIRTIO_BLK_S_ZONE_UNALIGNED_WP },
+    { BLK_ZONE_ERR_OPEN_LIMIT, VIRTIO_BLK_S_ZONE_OPEN_RESOURCE },
+    { BLK_ZONE_ERR_ACTIVE_LIMIT, VIRTIO_BLK_S_ZONE_ACTIVE_RESOURCE },
+    { BLK_ZONE_ERR_BOUNDARY, VIRTIO_BLK_S_ZONE_INVALID_CMD },
+    { BLK_ZONE_ERR_FULL, VIRTIO_BLK_S_ZONE_INVALID_CMD },
+    { BLK_ZONE_ERR_READ_ONLY, VIRTIO_BLK_S_ZONE_INVALID_CMD },
+    { BLK_ZONE_ERR_OFFLINE, VIRTIO_BLK_S_ZONE_INVALID_CMD },
+    { BLK_ZONE_ERR_INVALID_APPEND, VIRTIO_BLK_S_ZONE_INVALID_CMD },
+    { BLK_ZONE_ERR_TRANSITION, VIRTIO_BLK_S_ZONE_INVALID_CMD },
+    { EINVAL, VIRTIO_BLK_S_ZONE_INVALID_CMD, true },
+    { ENOTSUP, VIRTIO_BLK_S_UNSUPP, true },
+    { ENOMEDIUM, VIRTIO_BLK_S_IOERR, true },
+    { EACCES, VIRTIO_BLK_S_IOERR, true },
+    { EPERM, VIRTIO_BLK_S_IOERR, true },
+    { EROFS, VIRTIO_BLK_S_IOERR, true },
+};
 
-    /* Without the feature the driver does not know these statuses. */
-    if (!virtio_vdev_has_feature(VIRTIO_DEVICE(s), VIRTIO_BLK_F_ZONED)) {
-        *status = VIRTIO_BLK_S_IOERR;
+/*
+ * The status for @error of a zone command (@command) or another request.
+ * Returns false if that is for the error policy to decide.
+ */
+static bool zoned_status(VirtIOBlock *s, int error, bool command,
+                         uint8_t *status)
+{
+    for (unsigned i = 0; i < ARRAY_SIZE(zoned_statuses); i++) {
+        if (zoned_statuses[i].error != error ||
+            zoned_statuses[i].command > command) {
+            continue;
+        }
+        *status = zoned_statuses[i].status;
+        /* Without the feature the driver does not know the zoned ones. */
+        if (*status > VIRTIO_BLK_S_UNSUPP &&
+            !virtio_vdev_has_feature(VIRTIO_DEVICE(s), VIRTIO_BLK_F_ZONED)) {
+            *status = VIRTIO_BLK_S_IOERR;
+        }
+        return true;
     }
-    return true;
+    return false;
+}
+
+/*
+ * A driver that has not accepted the feature does not know zones: it may read
+ * a host-managed drive, but where it writes is right by chance only.
+ */
+static bool zoned_is_unaware(VirtIOBlock *s)
+{
+    BlockDriverState *bs = blk_bs(s->blk);
+
+    return virtio_blk_is_zoned(s) && bs && bs->bl.zoned == BLK_Z_HM &&
+           !virtio_vdev_has_feature(VIRTIO_DEVICE(s), VIRTIO_BLK_F_ZONED);
 }
 
 static void zoned_complete(VirtIOBlockReq *req, uint8_t status)
@@ -115,7 +148,7 @@ bool virtio_blk_zoned_error(VirtIOBlockReq *req, int error, bool acct_failed)
     /* On a drive without zones, or of a flush, these are the host's errors. */
     if (!virtio_blk_is_zoned(s) ||
         virtio_ldl_p(VIRTIO_DEVICE(s), &req->out.type) ==
-        VIRTIO_BLK_T_FLUSH || !zoned_status(s, error, &status)) {
+        VIRTIO_BLK_T_FLUSH || !zoned_status(s, error, false, &status)) {
         return false;
     }
     /* One that throttling has held back comes too late to be deferred before */
@@ -138,24 +171,16 @@ static void zoned_failed(VirtIOBlockReq *req, int ret, bool acct_started)
     VirtIOBlock *s = req->dev;
     uint8_t status;
 
-    switch (ret) {
-    case -EINVAL:
+    if (zoned_status(s, -ret, true, &status)) {
+        /* As the table says */
+    } else if (s->zoned_host_device && ret != -ENOSPC) {
+        /*
+         * A host's kernel answers EIO for a command that the zone's state
+         * forbids and for a broken disk alike, so such an error must not stop
+         * the guest.
+         */
         status = VIRTIO_BLK_S_ZONE_INVALID_CMD;
-        break;
-    case -ENOTSUP:
-        status = VIRTIO_BLK_S_UNSUPP;
-        break;
-    case -ENOMEDIUM:
-    case -EACCES:
-    case -EPERM:
-    case -EROFS:
-        status = VIRTIO_BLK_S_IOERR;
-        break;
-    default:
-        if (s->zone_errors_unclear && ret != -ENOSPC) {
-            status = VIRTIO_BLK_S_ZONE_INVALID_CMD;
-            break;
-        }
+    } else {
         if (virtio_blk_handle_rw_error(req, -ret, false, acct_started)) {
             return;
         }
@@ -218,10 +243,9 @@ static uint8_t coroutine_fn zoned_co_report(VirtIOBlockReq *req)
         if (ret < 0) {
             uint8_t status;
 
-            if (zoned_status(s, -ret, &status)) {
-                return status;
-            }
-            return ret == -ENOTSUP ? VIRTIO_BLK_S_UNSUPP : VIRTIO_BLK_S_IOERR;
+            /* A report changes nothing, so that it need not be made again. */
+            return zoned_status(s, -ret, true, &status) ? status
+                                                        : VIRTIO_BLK_S_IOERR;
         }
         if (!nr) {
             break;
@@ -264,6 +288,97 @@ static void coroutine_fn zoned_report_entry(void *opaque)
     blk_co_start_request(blk);
     zoned_complete(req, zoned_co_report(req));
     blk_end_request(blk);
+}
+
+/*
+ * Process @req, a read over a zone's end or a write that is not of whole
+ * blocks: what becomes of it depends on the type of the zone it begins in.
+ */
+static void coroutine_fn zoned_co_check(VirtIOBlockReq *req)
+{
+    VirtIOBlock *s = req->dev;
+    uint32_t type = virtio_ldl_p(VIRTIO_DEVICE(s), &req->out.type);
+    bool is_write = type & VIRTIO_BLK_T_OUT;
+    int64_t offset = req->sector_num << BDRV_SECTOR_BITS;
+    BlockZoneDescriptor zone;
+    unsigned int nr = 1;
+    int ret;
+
+    WITH_GRAPH_RDLOCK_GUARD() {
+        BlockDriverState *bs = blk_bs(s->blk);
+
+        ret = bs ? bdrv_co_zone_report(bs, offset, &nr, &zone) : -ENOMEDIUM;
+    }
+    if (ret == 0 && nr && zone.type == BLK_ZT_SWR) {
+        block_acct_invalid(blk_get_stats(s->blk),
+                           is_write ? BLOCK_ACCT_WRITE : BLOCK_ACCT_READ);
+        zoned_complete(req, is_write ? VIRTIO_BLK_S_ZONE_UNALIGNED_WP
+                                     : VIRTIO_BLK_S_ZONE_INVALID_CMD);
+    } else if (is_write) {
+        block_acct_invalid(blk_get_stats(s->blk), BLOCK_ACCT_WRITE);
+        zoned_complete(req, VIRTIO_BLK_S_IOERR);
+    } else {
+        block_acct_start(blk_get_stats(s->blk), &req->acct, req->qiov.size,
+                         BLOCK_ACCT_READ);
+        ret = blk_co_preadv(s->blk, offset, req->qiov.size, &req->qiov,
+                            BDRV_REQ_NO_QUEUE);
+        virtio_blk_rw_complete(req, ret);
+    }
+}
+
+/* As for a report, one request that a drain waits for as a whole */
+static void coroutine_fn zoned_check_entry(void *opaque)
+{
+    VirtIOBlockReq *req = opaque;
+    BlockBackend *blk = req->dev->blk;
+
+    blk_co_start_request(blk);
+    zoned_co_check(req);
+    blk_end_request(blk);
+}
+
+/* Does @req, of whole sectors, go on behind the zone that it begins in? */
+static bool zoned_crosses(const VirtIOBlockReq *req)
+{
+    BlockDriverState *bs = blk_bs(req->dev->blk);
+    uint64_t zone_sectors = bs ? bs->bl.zone_size >> BDRV_SECTOR_BITS : 0;
+
+    return zone_sectors && (uint64_t)req->sector_num % zone_sectors +
+           (req->qiov.size >> BDRV_SECTOR_BITS) > zone_sectors;
+}
+
+bool virtio_blk_zoned_check(VirtIOBlockReq *req, bool is_write)
+{
+    VirtIOBlock *s = req->dev;
+    uint64_t sector = req->sector_num, len = req->qiov.size;
+    bool whole_blocks;
+    ZonedLimits zl;
+
+    if (!virtio_blk_is_zoned(s)) {
+        return false;
+    }
+    if (!virtio_vdev_has_feature(VIRTIO_DEVICE(s), VIRTIO_BLK_F_ZONED)) {
+        if (!is_write || !zoned_is_unaware(s)) {
+            return false;
+        }
+        block_acct_invalid(blk_get_stats(s->blk), BLOCK_ACCT_WRITE);
+        zoned_complete(req, VIRTIO_BLK_S_IOERR);
+        return true;
+    }
+
+    whole_blocks = !(sector & s->sector_mask) &&
+                   !(len % s->conf.conf.logical_block_size);
+    if (is_write ? whole_blocks : (!whole_blocks || !zoned_crosses(req))) {
+        return false;
+    }
+    /* What does not lie on the drive fails as on any drive. */
+    if (!zoned_get_limits(s, &zl) || !len || len > zl.capacity ||
+        sector > (zl.capacity - len) >> BDRV_SECTOR_BITS) {
+        return false;
+    }
+    aio_co_enter(qemu_get_current_aio_context(),
+                 qemu_coroutine_create(zoned_check_entry, req));
+    return true;
 }
 
 static void zoned_mgmt_complete(void *opaque, int ret)
@@ -353,7 +468,6 @@ static uint8_t zoned_check_append(VirtIOBlockReq *req, uint64_t sector,
                                   size_t len)
 {
     VirtIOBlock *s = req->dev;
-    BlockDriverState *bs;
     ZonedLimits zl;
 
     if (!blk_is_writable(s->blk)) {
@@ -368,16 +482,6 @@ static uint8_t zoned_check_append(VirtIOBlockReq *req, uint64_t sector,
         len == 0 || len > zl.max_append ||
         len % s->conf.conf.logical_block_size) {
         return VIRTIO_BLK_S_ZONE_INVALID_CMD;
-    }
-
-    /* A host's zoned device does not look at the zone's type itself. */
-    bs = blk_bs(s->blk);
-    if (bs->wps) {
-        uint64_t i = (sector << BDRV_SECTOR_BITS) / zl.zone_size;
-
-        if (i >= bs->bl.nr_zones || BDRV_ZT_IS_CONV(bs->wps->wp[i])) {
-            return VIRTIO_BLK_S_ZONE_INVALID_CMD;
-        }
     }
     return VIRTIO_BLK_S_OK;
 }
@@ -590,21 +694,26 @@ void virtio_blk_zoned_restart(VirtIOBlock *s)
     }
 }
 
+/* In bytes, of whole blocks; 0 if the node takes no append of one block */
+static uint64_t zoned_append_limit(const VirtIOBlock *s,
+                                   const BlockDriverState *bs)
+{
+    return QEMU_ALIGN_DOWN((uint64_t)bs->bl.max_append_sectors <<
+                           BDRV_SECTOR_BITS,
+                           s->conf.conf.logical_block_size);
+}
+
 void virtio_blk_zoned_get_config(VirtIOBlock *s,
                                  struct virtio_blk_config *blkcfg)
 {
     VirtIODevice *vdev = VIRTIO_DEVICE(s);
     BlockDriverState *bs = blk_bs(s->blk);
     uint32_t block_size = s->conf.conf.logical_block_size;
-    uint64_t append;
 
     blkcfg->zoned.model = VIRTIO_BLK_Z_NONE;
     if (!virtio_blk_is_zoned(s) || !bs || bs->bl.zoned == BLK_Z_NONE) {
         return;
     }
-
-    append = (uint64_t)bs->bl.max_append_sectors << BDRV_SECTOR_BITS;
-    append = QEMU_ALIGN_DOWN(append, block_size);
 
     blkcfg->zoned.model = bs->bl.zoned;
     virtio_stl_p(vdev, &blkcfg->zoned.zone_sectors,
@@ -615,7 +724,82 @@ void virtio_blk_zoned_get_config(VirtIOBlock *s,
                  bs->bl.max_open_zones);
     virtio_stl_p(vdev, &blkcfg->zoned.write_granularity, block_size);
     virtio_stl_p(vdev, &blkcfg->zoned.max_append_sectors,
-                 append >> BDRV_SECTOR_BITS);
+                 zoned_append_limit(s, bs) >> BDRV_SECTOR_BITS);
+}
+
+/* Before an incoming migration, or after an outgoing one */
+static bool zoned_is_inactive(BlockDriverState *bs)
+{
+    GRAPH_RDLOCK_GUARD_MAINLOOP();
+
+    return bdrv_is_inactive(bs);
+}
+
+/*
+ * Bring the zones to rest that the driver has left open, as after a loss of
+ * power.  No requests are in flight.  A device of the host does not have this
+ * operation: its zones stay open for the others that may use it.
+ */
+void virtio_blk_zoned_close(VirtIOBlock *s)
+{
+    BlockDriverState *bs = blk_bs(s->blk);
+    uint64_t sectors;
+    int ret;
+
+    if (!virtio_blk_is_zoned(s) || !bs || bs->bl.zoned == BLK_Z_NONE ||
+        !blk_is_writable(s->blk) || zoned_is_inactive(bs)) {
+        return;
+    }
+
+    /* Drained, it does not wait for throttling, here or in a filter. */
+    bdrv_ref(bs);
+    bdrv_drained_begin(bs);
+    blk_set_disable_request_queuing(s->blk, true);
+    blk_get_geometry(s->blk, &sectors);
+    ret = blk_zone_mgmt(s->blk, BLK_ZO_CLOSE, 0, sectors << BDRV_SECTOR_BITS,
+                        BDRV_ZONE_ALL);
+    blk_set_disable_request_queuing(s->blk, false);
+    bdrv_drained_end(bs);
+    bdrv_unref(bs);
+    trace_virtio_blk_zoned_close(VIRTIO_DEVICE(s), ret);
+}
+
+int virtio_blk_zoned_validate_features(VirtIODevice *vdev)
+{
+    /* virtio 1.3, 5.2.5 */
+    return zoned_is_unaware(VIRTIO_BLK(vdev)) ? -EINVAL : 0;
+}
+
+/* The property that gives a device its modern interface, by type of bus */
+static const struct {
+    const char *bus;
+    const char *advice;
+} zoned_modern[] = {
+    { "virtio-pci-bus", "set disable-modern=off" },
+    { "virtio-mmio-bus", "set force-legacy=off of the virtio-mmio transport" },
+    { "virtio-ccw-bus", "set max_revision to 1 or more" },
+};
+
+bool virtio_blk_zoned_check_interface(VirtIOBlock *s, uint64_t features,
+                                      Error **errp)
+{
+    BusState *bus = qdev_get_parent_bus(DEVICE(s));
+    BlockDriverState *bs = blk_bs(s->blk);
+    const char *advice = "use one that has the modern interface";
+
+    if (!virtio_blk_is_zoned(s) || bs->bl.zoned != BLK_Z_HM ||
+        virtio_has_feature(features, VIRTIO_F_VERSION_1)) {
+        return true;
+    }
+
+    for (unsigned i = 0; i < ARRAY_SIZE(zoned_modern); i++) {
+        if (object_dynamic_cast(OBJECT(bus), zoned_modern[i].bus)) {
+            advice = zoned_modern[i].advice;
+        }
+    }
+    error_setg(errp, "the device has the legacy interface only, which does not "
+               "show the zones of a host-managed drive: %s", advice);
+    return false;
 }
 
 bool virtio_blk_zoned_prepare(BlockBackend *blk)
@@ -626,11 +810,8 @@ bool virtio_blk_zoned_prepare(BlockBackend *blk)
     return bs && bs->bl.zoned != BLK_Z_NONE;
 }
 
-/*
- * A host's kernel answers EIO for a command that the zone's state forbids and
- * for a broken disk alike, so such an error must not stop the guest.
- */
-static bool zoned_errors_unclear(BlockDriverState *bs)
+/* Are the zones those of a device of the host? */
+static bool zoned_is_host_device(BlockDriverState *bs)
 {
     GRAPH_RDLOCK_GUARD_MAINLOOP();
 
@@ -660,8 +841,8 @@ static bool zoned_check_pointers(BlockBackend *blk, uint64_t lbs, Error **errp)
     }
     if (length % lbs) {
         error_setg(errp, "the size of the zoned drive, %" PRId64 " bytes, is "
-                   "not a multiple of logical_block_size %" PRIu64,
-                   length, lbs);
+                   "not a multiple of logical_block_size %" PRIu64
+                   ZONED_SMALLER_BLOCKS, length, lbs);
         return false;
     }
 
@@ -681,14 +862,15 @@ static bool zoned_check_pointers(BlockBackend *blk, uint64_t lbs, Error **errp)
             if (z->cap % lbs) {
                 error_setg(errp, "the capacity of the zone at offset %" PRIu64
                            ", %" PRIu64 " bytes, is not a multiple of "
-                           "logical_block_size %" PRIu64,
+                           "logical_block_size %" PRIu64 ZONED_SMALLER_BLOCKS,
                            z->start, z->cap, lbs);
                 return false;
             }
             if (z->type != BLK_ZT_CONV && z->wp % lbs) {
                 error_setg(errp, "the write pointer of the zone at offset %"
                            PRIu64 ", %" PRIu64 ", is not a multiple of "
-                           "logical_block_size %" PRIu64,
+                           "logical_block_size %" PRIu64 ZONED_SMALLER_BLOCKS
+                           ", or reset or finish the zone",
                            z->start, z->wp, lbs);
                 return false;
             }
@@ -715,7 +897,7 @@ bool virtio_blk_zoned_realize(VirtIOBlock *s, Error **errp)
     }
     if (bs->bl.zone_size % conf->logical_block_size) {
         error_setg(errp, "the zone size, %" PRIu64 " bytes, is not a multiple "
-                   "of logical_block_size %" PRIu32,
+                   "of logical_block_size %" PRIu32 ZONED_SMALLER_BLOCKS,
                    bs->bl.zone_size, conf->logical_block_size);
         return false;
     }
@@ -726,7 +908,16 @@ bool virtio_blk_zoned_realize(VirtIOBlock *s, Error **errp)
         return false;
     }
 
-    s->zone_errors_unclear = zoned_errors_unclear(bs);
+    /* A limit of 0 is for drives without the command; drivers refuse it. */
+    if (!zoned_append_limit(s, bs)) {
+        error_setg(errp, "the drive takes zone appends of up to %" PRIu64
+                   " bytes, virtio-blk needs at least logical_block_size %"
+                   PRIu32, (uint64_t)bs->bl.max_append_sectors <<
+                   BDRV_SECTOR_BITS, conf->logical_block_size);
+        return false;
+    }
+
+    s->zoned_host_device = zoned_is_host_device(bs);
     virtio_add_feature(&s->host_features, VIRTIO_BLK_F_ZONED);
     if (bs->bl.zoned == BLK_Z_HM) {
         /*

@@ -54,6 +54,14 @@ void virtio_blk_zoned_handle(VirtIOBlockReq *req, uint32_t type,
                              struct iovec *out_iov, unsigned out_num);
 
 /*
+ * Look at @req, a read or write of req->sector_num and req->qiov, before it is
+ * known to lie on the drive.  Returns false if it is one as on any drive; else
+ * takes @req over: a write of a driver that does not know zones, or what cannot
+ * be done in a sequential zone (a read over its end, a write of half a block).
+ */
+bool virtio_blk_zoned_check(VirtIOBlockReq *req, bool is_write);
+
+/*
  * Put @req, a write, behind the requests of its virtqueue that wait for the VM
  * to be resumed after an error.  Returns false if there are none; else takes
  * @req over.
@@ -66,6 +74,22 @@ bool virtio_blk_zoned_defer(VirtIOBlockReq *req);
  * never subject to rerror= and werror=.
  */
 bool virtio_blk_zoned_error(VirtIOBlockReq *req, int error, bool acct_failed);
+
+/*
+ * Close the zones that the driver has left open; of an image, in memory only.
+ * For a reset, when no requests are in flight.  Context: BQL held.
+ */
+void virtio_blk_zoned_close(VirtIOBlock *s);
+
+/* Is a driver that has accepted these features one for a zoned drive? */
+int virtio_blk_zoned_validate_features(VirtIODevice *vdev);
+
+/*
+ * Has a device that offers @features an interface that shows zones?  If not,
+ * the error names the property to change.
+ */
+bool virtio_blk_zoned_check_interface(VirtIOBlock *s, uint64_t features,
+                                      Error **errp);
 
 /*
  * Submit the requests in s->rq once more, each virtqueue's in ascending order
