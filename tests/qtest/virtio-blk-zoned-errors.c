@@ -204,10 +204,7 @@ static void test_full_reset(void)
         io_free(io[i]);
     }
     room_made(d);
-    disk_cleanup_queues(d);
-    qvirtio_set_acknowledge(d->vdev);
-    qvirtio_set_driver(d->vdev);
-    disk_setup(d, 1, 0);
+    disk_restart(d, 0);
     /* None of them was written */
     g_assert_cmpuint(do_write(d, ZONE, 8), ==, VIRTIO_BLK_S_OK);
     check_zone(d, 1, VIRTIO_BLK_ZS_IOPEN, 8);
@@ -409,14 +406,6 @@ static void test_flush_under_finish(void)
     check_image();
 }
 
-static void throttle(Disk *d, int64_t iops)
-{
-    qtest_qmp_assert_success(
-        d->qts, "{'execute': 'block_set_io_throttle', 'arguments': {"
-        "'id': '/machine/peripheral/vd/virtio-backend', 'bps': 0, 'bps_rd': 0,"
-        "'bps_wr': 0, 'iops': 0, 'iops_rd': 0, 'iops_wr': %" PRId64 "}}", iops);
-}
-
 /*
  * Throttling holds a write back, and the one before it fails meanwhile: it
  * misses a write pointer that has gone down, which it is not to be told.
@@ -427,7 +416,7 @@ static void test_host_error_throttled(void)
                                 ",werror=stop");
     Io *io[4];
 
-    throttle(d, 1);
+    disk_throttle(d, 1);
     for (unsigned i = 0; i < ARRAY_SIZE(io); i++) {
         io[i] = io_queue_raw(d, 0, i % 3, VIRTIO_BLK_T_OUT, ZONE + 8 * i, NULL,
                              4096, 0, true);
@@ -438,7 +427,7 @@ static void test_host_error_throttled(void)
         g_assert_cmphex(io_status(io[i]), ==, PENDING);
     }
 
-    throttle(d, 0);
+    disk_throttle(d, 0);
     cont(d);
     for (unsigned i = 0; i < ARRAY_SIZE(io); i++) {
         g_assert_cmpuint(io_wait(io[i], NULL), ==, VIRTIO_BLK_S_OK);

@@ -81,13 +81,18 @@ uint64_t disk_features(Disk *d)
              (1ull << VIRTIO_RING_F_EVENT_IDX) | (1ull << VIRTIO_BLK_F_SCSI));
 }
 
-void disk_setup(Disk *d, unsigned nvqs, uint64_t without)
+void disk_setup_queues(Disk *d, unsigned nvqs)
 {
-    qvirtio_set_features(d->vdev, disk_features(d) & ~without);
     d->nvqs = nvqs;
     for (unsigned i = 0; i < nvqs; i++) {
         d->vq[i] = qvirtqueue_setup(d->vdev, &d->qs->alloc, i);
     }
+}
+
+void disk_setup(Disk *d, unsigned nvqs, uint64_t without)
+{
+    qvirtio_set_features(d->vdev, disk_features(d) & ~without);
+    disk_setup_queues(d, nvqs);
     qvirtio_set_driver_ok(d->vdev);
 }
 
@@ -97,6 +102,22 @@ void disk_cleanup_queues(Disk *d)
         qvirtqueue_cleanup(d->vdev->bus, d->vq[i], &d->qs->alloc);
     }
     d->nvqs = 0;
+}
+
+void disk_reset(Disk *d)
+{
+    disk_cleanup_queues(d);
+    qvirtio_reset(d->vdev);
+    qvirtio_set_acknowledge(d->vdev);
+    qvirtio_set_driver(d->vdev);
+}
+
+void disk_restart(Disk *d, uint64_t without)
+{
+    unsigned nvqs = d->nvqs;
+
+    disk_reset(d);
+    disk_setup(d, nvqs, without);
 }
 
 Disk *disk_boot(const char *cmd)
@@ -151,6 +172,12 @@ static void disk_free(Disk *d)
     g_free(d->dev->pdev);
     g_free(d->dev);
     d->dev = NULL;
+}
+
+void disk_reattach(Disk *d)
+{
+    disk_free(d);
+    disk_attach(d);
 }
 
 void disk_stop(Disk *d)
@@ -418,6 +445,14 @@ void device_io(Disk *d, const char *cmd)
 {
     g_free(qtest_hmp(d->qts, "qemu-io -d /machine/peripheral/vd/virtio-backend "
                      "\"%s\"", cmd));
+}
+
+void disk_throttle(Disk *d, int64_t iops)
+{
+    qtest_qmp_assert_success(
+        d->qts, "{'execute': 'block_set_io_throttle', 'arguments': {"
+        "'id': '/machine/peripheral/vd/virtio-backend', 'bps': 0, 'bps_rd': 0,"
+        "'bps_wr': 0, 'iops': 0, 'iops_rd': 0, 'iops_wr': %" PRId64 "}}", iops);
 }
 
 void cont(Disk *d)

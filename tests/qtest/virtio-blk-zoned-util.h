@@ -61,8 +61,10 @@ typedef struct Test {
     void (*fn)(void);
 } Test;
 
-/* In virtio-blk-zoned-errors.c */
+/* In virtio-blk-zoned-errors.c, -drivers.c and -host.c */
 extern const Test error_tests[];
+extern const Test driver_tests[];
+extern const Test host_tests[];
 
 /* Where images are */
 extern char *tmpdir;
@@ -89,7 +91,16 @@ void disk_stop(Disk *d);
 /* Features a test can do with; negotiation but for those in @without */
 uint64_t disk_features(Disk *d);
 void disk_setup(Disk *d, unsigned nvqs, uint64_t without);
+void disk_setup_queues(Disk *d, unsigned nvqs);
 void disk_cleanup_queues(Disk *d);
+
+/*
+ * Reset the device, for another negotiation or with that done as well; find
+ * one again that the firmware would have to set up.
+ */
+void disk_reset(Disk *d);
+void disk_restart(Disk *d, uint64_t without);
+void disk_reattach(Disk *d);
 
 /*
  * Put a request with @out_len bytes of data out (zeroes if @out is NULL) and
@@ -144,6 +155,9 @@ Disk *mq_start(const char *nodes_cmd, const char *werror);
 void wait_migrated(QTestState *qts);
 /* The image is sound, and leaks nothing */
 void check_image(void);
+
+/* At most that many writes a second; 0: no limit */
+void disk_throttle(Disk *d, int64_t iops);
 
 /* A command of qemu-io for the drive below the device */
 void device_io(Disk *d, const char *cmd);
