@@ -35,6 +35,8 @@ class HostDevice(Group):
                 ('an append to a conventional zone is refused',
                  self.conventional),
                 ('a smaller last zone is reset and finished', self.last),
+                ('write zeroes move the write pointer', self.zeroes),
+                ('writes with FUA', self.fua),
                 ('a reset of all zones is one of every pointer',
                  self.reset_all)):
             self.add('host device: ' + name, function)
@@ -162,6 +164,29 @@ class HostDevice(Group):
         equal(self.report()[-1], LAST + 8 * KIB, 'write pointer')
         out = self.io('zone_finish 32M %d' % length)
         equal(self.kernel()[-1].cond, zonereport.FULL, 'condition')
+
+    def zeroes(self):
+        out = self.io('zone_reset 16M 8M', 'write -z 16M 64k',
+                      'zone_append -p -P 5 16M 4k', 'write -zu 16452k 60k',
+                      'zone_append -p -P 6 16M 4k', 'read -P 0 16M 64k',
+                      'read -P 5 16448k 4k', 'read -P 0 16452k 60k',
+                      'read -P 6 16512k 4k')
+        check('failed' not in out, out)
+        equal(self.places(out),
+              [2 * ZONE + 64 * KIB, 2 * ZONE + 128 * KIB], 'appends')
+        equal(self.report()[2], 2 * ZONE + 132 * KIB, 'write pointer')
+        # Misplaced: the pointer is that of the kernel.
+        out = self.io('write -z 17M 64k', 'zone_append -p 16M 4k')
+        equal(out.count('failed'), 1, out)
+        equal(self.places(out), [2 * ZONE + 132 * KIB], 'appends')
+
+    def fua(self):
+        out = self.io('zone_reset 16M 8M', 'write -f -P 7 16M 64k', 'flush',
+                      'write -f -P 8 16448k 4k', 'zone_append -p 16M 4k',
+                      'read -P 7 16M 64k', 'read -P 8 16448k 4k')
+        check('failed' not in out, out)
+        equal(self.places(out), [2 * ZONE + 68 * KIB], 'appends')
+        self.report()
 
     def reset_all(self):
         out = self.io('zone_append -p 8M 4k', 'zone_reset -a',
