@@ -14,9 +14,9 @@
 #include "block/block_int.h"
 
 /*
- * Map clusters for all of [@offset, @end), and ahead to the next multiple of
- * @extent (a power of two, bytes; 0: nothing ahead), but not past @limit,
- * rounded up to a cluster.  What the clusters held at or above @offset is of no
+ * Map clusters for all of [@offset, @end), and where that is less than @extent
+ * (bytes, a power of two, or 0), ahead to the next multiple of it, but not past
+ * @limit, rounded up to a cluster.  What the clusters held at or above @offset is of no
  * interest, and is neither zeroed nor copied; what lies below @offset in the
  * first one stays.  *@mapped tells how far it went, at least @end.
  *
