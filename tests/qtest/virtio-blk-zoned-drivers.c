@@ -554,6 +554,48 @@ static void test_reset_midway(void)
     }
 }
 
+/* The device leaves its iothreads for the reset. */
+static void test_reset_iothreads(void)
+{
+    g_autofree char *cmd = NULL;
+    unsigned done[MAX_QUEUES] = {};
+    Io *io[MAX_QUEUES][16];
+    Disk *d;
+
+    image_new_opts("disk.qcow2", "zoned=on,zone.size=1M", "16M");
+    cmd = nodes("");
+    d = mq_start(cmd, "stop");
+    for (unsigned round = 0; round < 3; round++) {
+        g_assert_cmpuint(do_mgmt(d, VIRTIO_BLK_T_ZONE_OPEN, 8 * ZONE), ==,
+                         VIRTIO_BLK_S_OK);
+        qvirtqueue_reset_pool(d->vq[0]);
+        for (unsigned i = 0; i < ARRAY_SIZE(io[0]); i++) {
+            for (unsigned q = 0; q < MAX_QUEUES; q++) {
+                io[q][i] = io_queue_raw(d, q, SPLIT, VIRTIO_BLK_T_ZONE_APPEND,
+                                        q * ZONE, NULL, 4096, 8, false);
+            }
+        }
+        disk_reset(d);
+        for (unsigned q = 0; q < MAX_QUEUES; q++) {
+            for (unsigned i = 0; i < ARRAY_SIZE(io[0]); i++) {
+                /* Taken from the ring and answered, or not taken */
+                g_assert_true(io_status(io[q][i]) == VIRTIO_BLK_S_OK ||
+                              io_status(io[q][i]) == PENDING);
+                done[q] += io_status(io[q][i]) == VIRTIO_BLK_S_OK;
+                io_free(io[q][i]);
+            }
+        }
+        disk_setup(d, MAX_QUEUES, 0);
+        for (unsigned q = 0; q < MAX_QUEUES; q++) {
+            check_zone(d, q, done[q] ? VIRTIO_BLK_ZS_CLOSED
+                                     : VIRTIO_BLK_ZS_EMPTY, 8 * done[q]);
+        }
+        check_zone(d, 8, VIRTIO_BLK_ZS_EMPTY, 0);
+    }
+    disk_stop(d);
+    check_image();
+}
+
 static void queue_misplaced(Disk *d, Io *io[6])
 {
     static const uint64_t sectors[] = {
@@ -655,6 +697,7 @@ const Test driver_tests[] = {
     { "reset-elsewhere", test_reset_elsewhere },
     { "reset-throttled", test_reset_throttled },
     { "reset-midway", test_reset_midway },
+    { "reset-iothreads", test_reset_iothreads },
     { "stopped-misplaced", test_stopped },
     { "stopped-full-misplaced", test_stopped_full },
     { }
