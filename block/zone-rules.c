@@ -34,8 +34,7 @@ typedef struct ZoneFlight {
     uint64_t frontier;          /* absolute; see zone-rules.h, "Turns" */
     uint32_t nr;                /* in flight: accepted, not ended */
     uint32_t nr_failed;         /* in ZONE_WRITE_FAILED */
-    uint32_t idle_prev;         /* zones, in the list of those with !nr */
-    uint32_t idle_next;
+    GList idle;                 /* in ZoneRules.idle where !nr; holds the zone */
 } ZoneFlight;
 
 typedef struct Zone {
@@ -64,7 +63,7 @@ struct ZoneRules {
     ZoneList implicit_open;     /* in order of last write */
     ZoneList explicit_open;
     ZoneList closed;
-    ZoneList idle;              /* of flights with !nr, longest first */
+    GQueue idle;                /* of flights with !nr, longest first */
 };
 
 /* Called where anything has changed; see zone-rules-verify.c.inc */
@@ -254,7 +253,7 @@ ZoneRules *zone_rules_new(const ZoneGeometry *g)
     list_init(&zr->implicit_open);
     list_init(&zr->explicit_open);
     list_init(&zr->closed);
-    list_init(&zr->idle);
+    g_queue_init(&zr->idle);
     for (i = 0; i < g->nr_zones; i++) {
         zr->zones[i].wp = zone_rules_start(zr, i);
         zr->zones[i].state = is_conventional(zr, i) ? ZONE_STATE_NOT_WP
@@ -268,8 +267,8 @@ void zone_rules_free(ZoneRules *zr)
     if (!zr) {
         return;
     }
-    while (zr->idle.nr) {
-        flight_drop(zr, zr->idle.head);
+    while (zr->idle.length) {
+        flight_drop(zr, GPOINTER_TO_UINT(zr->idle.head->data));
     }
     g_free(zr->zones);
     g_free(zr);
@@ -377,24 +376,6 @@ uint32_t zone_rules_generation(const ZoneRules *zr, uint32_t i)
     return zr->zones[i].generation;
 }
 
-/* Zone @i of the list of idle flights goes out of it. */
-static void idle_remove(ZoneRules *zr, uint32_t i)
-{
-    ZoneFlight *f = zr->zones[i].flight;
-
-    if (f->idle_prev == NO_ZONE) {
-        zr->idle.head = f->idle_next;
-    } else {
-        zr->zones[f->idle_prev].flight->idle_next = f->idle_next;
-    }
-    if (f->idle_next == NO_ZONE) {
-        zr->idle.tail = f->idle_prev;
-    } else {
-        zr->zones[f->idle_next].flight->idle_prev = f->idle_prev;
-    }
-    zr->idle.nr--;
-}
-
 /* Forget what is known of zone @i, which has nothing in flight. */
 static void flight_drop(ZoneRules *zr, uint32_t i)
 {
@@ -402,7 +383,7 @@ static void flight_drop(ZoneRules *zr, uint32_t i)
 
     if (z->flight) {
         g_assert(!z->flight->nr && !z->flight->first);
-        idle_remove(zr, i);
+        g_queue_unlink(&zr->idle, &z->flight->idle);
         g_free(z->flight);
         z->flight = NULL;
     }
@@ -416,8 +397,9 @@ static ZoneFlight *flight_get(ZoneRules *zr, uint32_t i)
     if (!z->flight) {
         z->flight = g_new0(ZoneFlight, 1);
         z->flight->frontier = z->wp;
+        z->flight->idle.data = GUINT_TO_POINTER(i);
     } else if (!z->flight->nr) {
-        idle_remove(zr, i);
+        g_queue_unlink(&zr->idle, &z->flight->idle);
     }
     z->flight->nr++;
     return z->flight;
@@ -431,16 +413,9 @@ static void flight_put(ZoneRules *zr, uint32_t i)
     if (--f->nr) {
         return;
     }
-    f->idle_prev = zr->idle.tail;
-    f->idle_next = NO_ZONE;
-    if (zr->idle.tail == NO_ZONE) {
-        zr->idle.head = i;
-    } else {
-        zr->zones[zr->idle.tail].flight->idle_next = i;
-    }
-    zr->idle.tail = i;
-    if (++zr->idle.nr > MAX_IDLE) {
-        flight_drop(zr, zr->idle.head);
+    g_queue_push_tail_link(&zr->idle, &f->idle);
+    if (zr->idle.length > MAX_IDLE) {
+        flight_drop(zr, GPOINTER_TO_UINT(zr->idle.head->data));
     }
 }
 
