@@ -1080,6 +1080,9 @@ static bool do_wear(void)
     model_wear(&model, i, offline ? M_OFFLINE : M_READ_ONLY);
     zone_rules_set_worn(zr, i, offline ? ZONE_STATE_OFFLINE
                                        : ZONE_STATE_READ_ONLY);
+    /* What is in flight there is the last that there will be. */
+    mood.end = 60;
+    mood.fail = 50;
     return true;
 }
 

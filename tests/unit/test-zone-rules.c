@@ -572,8 +572,16 @@ static void test_range_fails_whole(void)
     /* A conventional zone, or one whose state forbids it: nothing changes. */
     put(zr, A, PART);
     for (t = ZONE_OP_OPEN; t <= ZONE_OP_RESET; t++) {
+        uint32_t first = 77, last = 77;
+        unsigned flags = 0;
+
         g_assert_cmpint(op(zr, t, 0, at(1), 3 * ZONE), ==,
                         -BLK_ZONE_ERR_TRANSITION);
+        /* Which zones it is about is told all the same. */
+        zone_op_check(zr, t, &flags, at(1), 3 * ZONE, &first, &last);
+        g_assert_cmpuint(first, ==, 1);
+        g_assert_cmpuint(last, ==, 4);
+        g_assert_cmphex(flags, ==, 0);
         check(zr, A, IO, PART);
         check(zr, B, EM, 0);
     }

@@ -605,8 +605,13 @@ bool model_op_begin(Model *m, ModelOp op, bool all, int i)
 void model_op_end(Model *m, ModelOp op, int i, bool ok)
 {
     ModelZone *z = &m->zone[i];
+    int s;
 
     z->pending = false;
+    /* What was made ahead is no more, however it has ended. */
+    for (s = z->wp; s < m->g.zone_size; s++) {
+        z->made[s] = false;
+    }
     if (!ok) {
         return;
     }
