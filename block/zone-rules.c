@@ -328,8 +328,11 @@ bool zone_rules_op_pending(const ZoneRules *zr, uint32_t i)
 bool zone_rules_blocked(const ZoneRules *zr, uint32_t i)
 {
     const Zone *z = &zr->zones[i];
+    const ZoneFlight *f = z->flight;
 
-    return z->pending || (z->flight && z->flight->nr_failed);
+    /* Also where a write is stuck: one above it would have no turn. */
+    return z->pending ||
+           (f && (f->nr_failed || (f->last && f->last->error)));
 }
 
 uint64_t zone_rules_wp(const ZoneRules *zr, uint32_t i)
@@ -680,9 +683,10 @@ void zone_write_ready(ZoneRules *zr, ZoneWrite *w, uint64_t frontier)
 void zone_write_stuck(ZoneRules *zr, ZoneWrite *w, int error)
 {
     g_assert(zone_write_has_turn(zr, w) && !zone_write_is_ready(zr, w));
-    for (w = w->above; w; w = w->above) {
+    for (; w; w = w->above) {
         w->error = error;
     }
+    verify(zr);
 }
 
 /*** Reads ***/

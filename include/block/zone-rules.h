@@ -140,7 +140,8 @@ uint32_t zone_rules_nr_active(const ZoneRules *zr);
 bool zone_rules_op_pending(const ZoneRules *zr, uint32_t i);
 /*
  * May no write be accepted in zone @i just now?  An operation is pending
- * there, or a write has failed and it is not decided what becomes of it.
+ * there, a write is stuck, or one has failed and it is not decided what becomes
+ * of it.
  */
 bool zone_rules_blocked(const ZoneRules *zr, uint32_t i);
 
@@ -234,9 +235,9 @@ uint64_t zone_rules_frontier(const ZoneRules *zr, uint32_t i);
 /* What @w, in its turn, needs is made, up to @frontier (at least its end). */
 void zone_write_ready(ZoneRules *zr, ZoneWrite *w, uint64_t frontier);
 /*
- * What @w, in its turn, needs cannot be made: all accepted above it, none of
- * which can have had its turn, get @error (negative errno).  They fail, and so
- * does @w.
+ * What @w, in its turn, needs cannot be made: it and all accepted above it,
+ * none of which can have had its turn, get @error (negative errno).  They fail,
+ * each in a call of its own; the zone is blocked until the last has.
  */
 void zone_write_stuck(ZoneRules *zr, ZoneWrite *w, int error);
 

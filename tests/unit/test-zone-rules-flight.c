@@ -909,7 +909,7 @@ static void check_errors(ZoneWrite **w, int nr, int stuck, int error)
     int k;
 
     for (k = 0; k < nr; k++) {
-        g_assert_cmpint(w[k]->error, ==, k > stuck ? error : 0);
+        g_assert_cmpint(w[k]->error, ==, k >= stuck ? error : 0);
     }
 }
 
@@ -936,6 +936,8 @@ static void test_stuck(void)
         zone_write_stuck(zr, w[1], -ENOSPC);
         check_errors(w, 5, 1, -ENOSPC);
         g_assert_cmpint(v->error, ==, 0);
+        /* Nothing that could have no turn is accepted from now on. */
+        check_blocked(zr, true);
         fail(zr, w[1], ZONE_WRITE_FAILED);
         check_blocked(zr, true);
         check_frontier(zr, 2 * PART);
@@ -991,15 +993,30 @@ static void test_stuck(void)
     }
 }
 
-static void test_stuck_alone(void)
+/* Nothing is accepted between a turn that failed and the failure. */
+static void test_stuck_blocks(void)
 {
     ZoneRules *zr = new_rules(0, 0);
-    ZoneWrite *w = begin_next_bare(zr, A, PART);
+    ZoneWrite *w = begin_next_bare(zr, A, PART), *v;
 
     zone_write_stuck(zr, w, -ENOSPC);
+    g_assert_cmpint(w->error, ==, -ENOSPC);
+    check_blocked(zr, true);
     lose(zr, w);
+    check_blocked(zr, false);
     check(zr, A, IO, 0);
     check_frontier(zr, 0);
+
+    /* One above it may answer before it does: what is left is stuck still. */
+    w = begin_next_bare(zr, A, PART);
+    v = begin_next_bare(zr, A, PART);
+    zone_write_stuck(zr, w, -ENOSPC);
+    lose(zr, v);
+    check(zr, A, IO, PART);
+    check_blocked(zr, true);
+    lose(zr, w);
+    check_blocked(zr, false);
+    check(zr, A, IO, 0);
     zone_rules_free(zr);
 }
 
@@ -1154,7 +1171,7 @@ int main(int argc, char **argv)
           test_give_back_lowers_the_frontier },
         { "turn/zeros-leave-the-frontier", test_zeros_leave_the_frontier },
         { "turn/stuck", test_stuck },
-        { "turn/stuck-alone", test_stuck_alone },
+        { "turn/stuck-blocks-at-once", test_stuck_blocks },
         { "turn/after-operations", test_frontier_after_operations },
         { "turn/many-frontiers", test_many_frontiers },
     };

@@ -785,12 +785,10 @@ static void happen(int k, Event event, int ahead)
         break;
     }
     case EV_STUCK:
-        /* A driver does both at once, before anything else is accepted. */
+        /* It fails in a step of its own, and those above it do, too. */
         model_stuck(&model, f->id, -ENOSPC);
         zone_write_stuck(zr, f->w, -ENOSPC);
-        check_flight();
         hit(states_before[i], OP_STUCK, model.zone[i].state);
-        fail_one(f, i);
         break;
     case EV_DONE:
         op = stage_now(f) == M_ZEROS ? OP_ZEROED : OP_DONE;

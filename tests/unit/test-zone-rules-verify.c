@@ -165,6 +165,11 @@ static void break_frontier(ZoneRules *zr)
     zr->zones[1].flight->frontier = ZONE - 512;
 }
 
+static void break_stuck(ZoneRules *zr)
+{
+    zr->zones[1].flight->first->error = -ENOSPC;
+}
+
 /* What has nothing in flight is in the list of such, and nothing else. */
 static void break_idle(ZoneRules *zr)
 {
@@ -230,6 +235,7 @@ int main(int argc, char **argv)
         { "neighbours", break_neighbours },
         { "last-write", break_last },
         { "frontier-below-the-zone", break_frontier },
+        { "no-error-above-a-stuck-one", break_stuck },
         { "idle-with-a-write-in-flight", break_idle },
         { "idle-and-not-listed", break_idle_list },
         { "conventional-and-pending", break_conventional },

@@ -235,7 +235,11 @@ bool model_blocked(const Model *m, int i)
     int k;
 
     for (k = 0; k < m->nr_writes; k++) {
-        if (zone_of(m, &m->write[k]) == i && m->write[k].stage == M_FAILED) {
+        const ModelWrite *w = &m->write[k];
+
+        /* One that is stuck, or above such, has failed but for its answer. */
+        if (zone_of(m, w) == i &&
+            (w->stage == M_FAILED || (w->stage == M_ACCEPTED && w->error))) {
             return true;
         }
     }
@@ -412,7 +416,7 @@ void model_stuck(Model *m, int id, int error)
     for (k = 0; k < m->nr_writes; k++) {
         ModelWrite *above = &m->write[k];
 
-        if (zone_of(m, above) == zone_of(m, w) && above->start > w->start &&
+        if (zone_of(m, above) == zone_of(m, w) && above->start >= w->start &&
             above->stage != M_GIVEN_BACK) {
             above->error = error;
         }

@@ -44,7 +44,7 @@ typedef struct ModelWrite {
     int id;                         /* > 0 */
     int start, len;                 /* start: from the start of the disk */
     ModelStage stage;
-    int error;                      /* one below it is stuck with this */
+    int error;                      /* it, or one below it, is stuck */
 } ModelWrite;
 
 typedef struct ModelZone {
