@@ -122,7 +122,8 @@ static int coroutine_fn GRAPH_RDLOCK raise_pointers(BlockDriverState *bs,
     }
     ret = qcow2_zoned_pointers_write(bs, z->pointers,
                                      (const ZonePointer *)z->samples->data,
-                                     z->samples->len, 0, z->hdr.nr_zones);
+                                     z->samples->len, 0, z->hdr.nr_zones,
+                                     true);
     trace_qcow2_zoned_flush(bs, z->samples->len, ret);
     WITH_QEMU_LOCK_GUARD(&z->lock) {
         zoned_verify(z);

@@ -171,7 +171,8 @@ op_write_pointers(BlockDriverState *bs, Qcow2Zoned *z, const ZonedOp *op)
     }
     return qcow2_zoned_pointers_write(bs, z->pointers,
                                       (const ZonePointer *)changes->data,
-                                      changes->len, op->first, op->end);
+                                      changes->len, op->first, op->end,
+                                      false);
 }
 
 static void coroutine_fn op_end(Qcow2Zoned *z, const ZonedOp *op, bool ok)

@@ -124,41 +124,63 @@ write_run(BlockDriverState *bs, Qcow2ZonedPointers *p, uint32_t block,
                           flags);
 }
 
-/* Write the blocks in @todo, durably. */
+/*
+ * Write the blocks in @todo, durably; those that could not be written stay in
+ * it.  Goes on to others after a failure if @each.
+ */
 static int coroutine_fn GRAPH_RDLOCK
-write_blocks(BlockDriverState *bs, Qcow2ZonedPointers *p,
-             const unsigned long *todo, const ZonePointer *changes, size_t nr)
+write_blocks(BlockDriverState *bs, Qcow2ZonedPointers *p, unsigned long *todo,
+             const ZonePointer *changes, size_t nr, bool each)
 {
+    g_autofree unsigned long *written = bitmap_new(p->nr_blocks);
     const ZonePointer *next = changes;
     uint32_t block, after, end = 0;
     bool single = true;
-    int ret = 0;
+    int failed = 0;
 
     for (block = find_first_bit(todo, p->nr_blocks);
-         ret >= 0 && block < p->nr_blocks; block = after) {
-        uint32_t begin = end;
+         block < p->nr_blocks && (each || !failed); block = after) {
+        bool first = end == 0;
+        int ret;
 
         end = find_next_zero_bit(todo, p->nr_blocks, block);
         end = MIN(end, block + TABLE_RUN_BLOCKS);
+        /* One that failed before goes alone, so that others do not. */
+        end = test_bit(block, p->doubt) ?
+              block + 1 : MIN(end, find_next_bit(p->doubt, end, block));
         after = find_next_bit(todo, p->nr_blocks, end);
         /* A single write is its own flush. */
-        single = begin == 0 && after >= p->nr_blocks;
+        single = first && after >= p->nr_blocks;
         ret = write_run(bs, p, block, end, &next, changes + nr,
                         single ? BDRV_REQ_FUA : 0);
+        if (ret >= 0) {
+            bitmap_set(written, block, end - block);
+        } else if (!failed) {
+            failed = ret;
+        }
     }
-    if (ret >= 0 && !single) {
+    if (!single && (each || !failed)) {
+        int ret;
+
         BLKDBG_CO_EVENT(bs->file, BLKDBG_ZONE_TABLE_FLUSH);
         ret = bdrv_co_flush(bs->file->bs);
+        if (ret < 0) {
+            return ret;
+        }
     }
-    return ret;
+    if (each || !failed) {
+        bitmap_andnot(todo, todo, written, p->nr_blocks);
+    }
+    return failed;
 }
 
 int coroutine_fn
 qcow2_zoned_pointers_write(BlockDriverState *bs, Qcow2ZonedPointers *p,
                            const ZonePointer *changes, size_t nr,
-                           uint32_t first, uint32_t end)
+                           uint32_t first, uint32_t end, bool each)
 {
     g_autofree unsigned long *todo = bitmap_new(p->nr_blocks);
+    g_autofree unsigned long *all = NULL;
     uint32_t block;
     size_t i;
     int ret;
@@ -173,17 +195,19 @@ qcow2_zoned_pointers_write(BlockDriverState *bs, Qcow2ZonedPointers *p,
         set_bit(block, todo);
     }
 
-    ret = write_blocks(bs, p, todo, changes, nr);
+    all = g_memdup2(todo, BITS_TO_LONGS(p->nr_blocks) * sizeof(*todo));
+    ret = write_blocks(bs, p, todo, changes, nr, each);
 
     QEMU_LOCK_GUARD(p->zone_lock);
-    if (ret < 0) {
-        bitmap_or(p->doubt, p->doubt, todo, p->nr_blocks);
-        return ret;
-    }
-    bitmap_andnot(p->doubt, p->doubt, todo, p->nr_blocks);
+    bitmap_andnot(p->doubt, p->doubt, all, p->nr_blocks);
+    bitmap_or(p->doubt, p->doubt, todo, p->nr_blocks);
     for (i = 0; i < nr; i++) {
-        p->table[changes[i].zone] =
-            qcow2_zoned_entry_encode(p->hdr, changes[i].zone, changes[i].wp);
+        uint32_t zone = changes[i].zone;
+
+        if (!test_bit(zone / ZONES_PER_BLOCK, todo)) {
+            p->table[zone] = qcow2_zoned_entry_encode(p->hdr, zone,
+                                                      changes[i].wp);
+        }
     }
-    return 0;
+    return ret;
 }

@@ -260,7 +260,7 @@ prepare_write(BlockDriverState *bs, Qcow2Zoned *z, ZonedWrite *zw, bool map)
     if (doubt) {
         QEMU_LOCK_GUARD(&z->pointers->lock);
         ret = qcow2_zoned_pointers_write(bs, z->pointers, NULL, 0, zone,
-                                         zone + 1);
+                                         zone + 1, false);
     }
     if (ret >= 0 && map) {
         ret = qcow2_zoned_map(bs, from, end, z->extent_size,

@@ -84,12 +84,13 @@ void qcow2_zoned_pointer_unmark(Qcow2ZonedPointers *p, uint32_t i);
 /*
  * Write the blocks that @changes (@nr of them, ascending) touch, and those in
  * doubt that have entries of zones [@first, @end), and make them durable.
- * Then, and only then, the entries in memory change too.  On failure these
- * blocks are in doubt.  p->lock is held, the zone lock is not.
+ * Then, and only then, the entries in memory change too.  Where that fails
+ * these blocks are in doubt, all of them, or with @each those alone that could
+ * not be written.  p->lock is held, the zone lock is not.
  */
 int coroutine_fn GRAPH_RDLOCK
 qcow2_zoned_pointers_write(BlockDriverState *bs, Qcow2ZonedPointers *p,
                            const ZonePointer *changes, size_t nr,
-                           uint32_t first, uint32_t end);
+                           uint32_t first, uint32_t end, bool each);
 
 #endif
