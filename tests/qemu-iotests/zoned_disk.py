@@ -197,6 +197,12 @@ class Reader:
                         (i * l2_entries + k) << self.cluster_bits
         return result
 
+    def stored_at(self, offset: int) -> int:
+        """Where the file has the byte at a guest offset, in a cluster"""
+        start = offset // self.cluster_size * self.cluster_size
+        cluster, = (n for n, at in self.hosts().items() if at == start)
+        return cluster * self.cluster_size + offset - start
+
     def stored(self, offset: int, length: int) -> bytes:
         """What the clusters hold, whatever the write pointers say."""
         first = offset // self.cluster_size * self.cluster_size
