@@ -857,23 +857,18 @@ void zone_op_close(ZoneRules *zr, unsigned flags, uint32_t first, uint32_t end)
 bool zone_op_begin(ZoneRules *zr, ZoneOpType type, unsigned flags, uint32_t i)
 {
     Zone *z = &zr->zones[i];
-    bool full = type == ZONE_OP_RESET || !(flags & ZONE_OP_ALL);
+    bool all = flags & ZONE_OP_ALL;
 
     g_assert(!z->pending);
     switch (z->state) {
-    case ZONE_STATE_IMPLICIT_OPEN:
-    case ZONE_STATE_EXPLICIT_OPEN:
-    case ZONE_STATE_CLOSED:
-        z->pending = true;
-        break;
     case ZONE_STATE_EMPTY:
-        z->pending = type == ZONE_OP_FINISH && !(flags & ZONE_OP_ALL);
+        z->pending = type == ZONE_OP_FINISH && !all;
         break;
     case ZONE_STATE_FULL:
-        z->pending = full;
+        z->pending = type == ZONE_OP_RESET || !all;
         break;
     default:
-        break;
+        z->pending = op_allowed(type, z->state);
     }
     return z->pending;
 }
