@@ -41,7 +41,7 @@ typedef struct ZoneWaiter {
     QTAILQ_ENTRY(ZoneWaiter) next;
 } ZoneWaiter;
 
-/* A read in flight; tracked where a reset may give clusters away */
+/* A read in flight; tracked where clusters may be given away under it */
 typedef struct ZoneRead {
     uint32_t zone;
     QLIST_ENTRY(ZoneRead) next;
@@ -92,6 +92,9 @@ void coroutine_fn zoned_wait_for_zone(Qcow2Zoned *z, uint32_t zone,
                                       bool write);
 /* Something has ended or was decided: let those look who wait.  z->lock held */
 void coroutine_fn zoned_wake(Qcow2Zoned *z);
+
+/* Is a tracked read in flight in @zone?  z->lock is held. */
+bool zoned_has_reads(Qcow2Zoned *z, uint32_t zone);
 
 /* What was given back in @zone goes out of the flush under way.  z->lock held */
 void zoned_cut_samples(Qcow2Zoned *z, uint32_t zone);

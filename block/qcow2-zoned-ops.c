@@ -72,19 +72,6 @@ static void coroutine_fn op_begin(Qcow2Zoned *z, ZonedOp *op)
     }
 }
 
-/* A tracked read in @zone?  z->lock is held. */
-static bool op_has_reads(Qcow2Zoned *z, uint32_t zone)
-{
-    ZoneRead *r;
-
-    QLIST_FOREACH(r, &z->reads, next) {
-        if (r->zone == zone) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* Wait, zone by zone, until nothing is in flight. */
 static void coroutine_fn op_drain(Qcow2Zoned *z, const ZonedOp *op, bool reads)
 {
@@ -93,7 +80,7 @@ static void coroutine_fn op_drain(Qcow2Zoned *z, const ZonedOp *op, bool reads)
     QEMU_LOCK_GUARD(&z->lock);
     for (k = 0; k < op->zones->len; k++) {
         while (zone_rules_in_flight(z->rules, op_zone(op, k)) ||
-               (reads && op_has_reads(z, op_zone(op, k)))) {
+               (reads && zoned_has_reads(z, op_zone(op, k)))) {
             qemu_co_queue_wait(&z->progress, &z->lock);
         }
         op_breathe(z, k);
@@ -102,7 +89,8 @@ static void coroutine_fn op_drain(Qcow2Zoned *z, const ZonedOp *op, bool reads)
 
 /*
  * Before the entries of a finish are changed: the rest of each zone reads as
- * zeros, and all of its data is durable.
+ * zeros, and all of its data is durable.  But first nothing on disk exposes
+ * what is zeroed.
  */
 static int coroutine_fn GRAPH_RDLOCK
 op_finish_data(BlockDriverState *bs, Qcow2Zoned *z, const ZonedOp *op)
@@ -110,8 +98,16 @@ op_finish_data(BlockDriverState *bs, Qcow2Zoned *z, const ZonedOp *op)
     BdrvRequestFlags flags = bs->open_flags & BDRV_O_UNMAP ?
                              BDRV_REQ_MAY_UNMAP : 0;
     bool behind = false;
+    int ret;
     guint k;
 
+    WITH_QEMU_LOCK_GUARD(&z->pointers->lock) {
+        ret = qcow2_zoned_pointers_write(bs, z->pointers, NULL, 0, op->first,
+                                         op->end, false);
+    }
+    if (ret < 0) {
+        return ret;
+    }
     for (k = 0; k < op->zones->len; k++) {
         uint32_t zone = op_zone(op, k);
         uint64_t end = zone_rules_capacity_end(z->rules, zone);
@@ -122,8 +118,7 @@ op_finish_data(BlockDriverState *bs, Qcow2Zoned *z, const ZonedOp *op)
             behind |= qcow2_zoned_pointer(z->pointers, zone) < end;
         }
         if (wp < end) {
-            int ret = qcow2_zoned_zeroize(bs, wp, end - wp, flags);
-
+            ret = qcow2_zoned_zeroize(bs, wp, end - wp, flags);
             if (ret < 0) {
                 return ret;
             }
@@ -192,7 +187,7 @@ static void coroutine_fn op_end(Qcow2Zoned *z, const ZonedOp *op, bool ok)
 static int coroutine_fn GRAPH_RDLOCK
 op_run(BlockDriverState *bs, Qcow2Zoned *z, const ZonedOp *op)
 {
-    bool unmap = op->type == ZONE_OP_RESET && (bs->open_flags & BDRV_O_UNMAP);
+    bool unmap = bs->open_flags & BDRV_O_UNMAP;
     int ret = 0;
 
     op_drain(z, op, unmap);
@@ -207,7 +202,7 @@ op_run(BlockDriverState *bs, Qcow2Zoned *z, const ZonedOp *op)
     QEMU_LOCK_GUARD(&z->pointers->lock);
     if (ret >= 0) {
         ret = op_write_pointers(bs, z, op);
-        if (ret >= 0 && unmap) {
+        if (ret >= 0 && unmap && op->type == ZONE_OP_RESET) {
             /* Before the zones take writes again, which would be lost. */
             op_unmap(bs, z, op);
         }

@@ -196,6 +196,18 @@ void coroutine_fn zoned_wake(Qcow2Zoned *z)
     }
 }
 
+bool zoned_has_reads(Qcow2Zoned *z, uint32_t zone)
+{
+    ZoneRead *r;
+
+    QLIST_FOREACH(r, &z->reads, next) {
+        if (r->zone == zone) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* --- Writes --- */
 
 /*
@@ -353,8 +365,8 @@ end_fua_write(BlockDriverState *bs, Qcow2Zoned *z, ZonedWrite *zw)
         /* No flush is between its sample and its commit. */
         QEMU_LOCK_GUARD(&z->pointers->lock);
         QEMU_LOCK_GUARD(&z->lock);
-        if (!qcow2_zoned_pointer_in_doubt(z->pointers, zone) &&
-            qcow2_zoned_pointer(z->pointers, zone) >= w->start + w->bytes) {
+        if (qcow2_zoned_pointer(z->pointers, zone) >= w->start + w->bytes) {
+            /* Also where the block is in doubt: it has at least that entry. */
             ret = 0;
         } else if (zone_write_give_back(z->rules, w)) {
             zoned_cut_samples(z, zone);
@@ -445,6 +457,12 @@ qcow2_zoned_co_pwrite_zeroes(BlockDriverState *bs, int64_t offset,
     }
     ret = prepare_write(bs, z, &zw, false);
     if (ret >= 0) {
+        WITH_QEMU_LOCK_GUARD(&z->lock) {
+            /* One may be under way here, of a write that was given back. */
+            if (zoned_has_reads(z, zone_rules_index(z->rules, offset))) {
+                flags &= ~BDRV_REQ_MAY_UNMAP;
+            }
+        }
         ret = qcow2_zoned_zeroize(bs, offset, bytes, flags);
     }
     return end_write(bs, z, &zw, flags, ret);
