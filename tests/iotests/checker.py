@@ -77,7 +77,7 @@ class Checker:
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
         try:
             with tempfile.TemporaryFile('w+') as errors, \
-                    AtWork('a test', idle=watchdog.bite) as work:
+                    AtWork('an iotest', idle=watchdog.bite) as work:
                 process = subprocess.Popen(
                     [self.program, '-tap', '-j', str(self.jobs), '-qcow2',
                      *tests], cwd=self.folder, env=env, errors='replace',

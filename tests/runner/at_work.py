@@ -89,9 +89,9 @@ class AtWork:
             minutes = (time.monotonic() - self.began) / MINUTE
             if works and (self.longest is None or minutes <= self.longest):
                 self.quiet = 0
+                since = f' for {minutes:.0f} min' if minutes >= 1 else ''
                 # At once, so that it never ends up within another line
-                os.write(1, f'# {self.what}: at work for {minutes:.0f} min\n'
-                         .encode())
+                os.write(1, f'# {self.what}: at work{since}\n'.encode())
                 continue
             self.quiet += 1
             if self.quiet == IDLE and self.idle:
