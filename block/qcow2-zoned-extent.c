@@ -108,11 +108,11 @@ qcow2_zoned_map(BlockDriverState *bs, uint64_t offset, uint64_t end,
 {
     BDRVQcow2State *s = bs->opaque;
     uint64_t disk_end = bs->total_sectors * BDRV_SECTOR_SIZE;
-    uint64_t own = MIN(ROUND_UP(end, s->cluster_size), disk_end);
+    uint64_t own = MIN(ROUND_UP(end, s->subcluster_size), disk_end);
     /* A write of an extent or more has nothing to gain. */
     uint64_t ahead = end - offset < extent ?
                      MIN(ROUND_UP(end, extent), limit) : end;
-    uint64_t to = MIN(ROUND_UP(ahead, s->cluster_size), disk_end);
+    uint64_t to = MIN(ROUND_UP(ahead, s->subcluster_size), disk_end);
     int ret = map_clusters(bs, offset, to);
 
     trace_qcow2_zoned_map(bs, offset, to, ret);

@@ -24,12 +24,13 @@
  * Does what has no clusters read as zeros?  The one place to change when zoned
  * images get backing files, which show there; today they are refused.
  */
-static bool space_unallocated_is_zero(BlockDriverState *bs)
+static bool GRAPH_RDLOCK space_unallocated_is_zero(BlockDriverState *bs)
 {
     return !bs->backing;
 }
 
-static bool space_is_zero(BlockDriverState *bs, QCow2SubclusterType type)
+static bool GRAPH_RDLOCK space_is_zero(BlockDriverState *bs,
+                                       QCow2SubclusterType type)
 {
     switch (type) {
     case QCOW2_SUBCLUSTER_ZERO_PLAIN:
@@ -44,7 +45,8 @@ static bool space_is_zero(BlockDriverState *bs, QCow2SubclusterType type)
 }
 
 /* Is there anything that zeroing has to change? */
-static bool space_not_zero(BlockDriverState *bs, QCow2SubclusterType type)
+static bool GRAPH_RDLOCK space_not_zero(BlockDriverState *bs,
+                                        QCow2SubclusterType type)
 {
     return !space_is_zero(bs, type);
 }
@@ -56,8 +58,8 @@ static bool space_has_cluster(BlockDriverState *bs, QCow2SubclusterType type)
            type != QCOW2_SUBCLUSTER_ZERO_PLAIN;
 }
 
-static bool space_not_zero_or_has_cluster(BlockDriverState *bs,
-                                          QCow2SubclusterType type)
+static bool GRAPH_RDLOCK
+space_not_zero_or_has_cluster(BlockDriverState *bs, QCow2SubclusterType type)
 {
     return space_not_zero(bs, type) || space_has_cluster(bs, type);
 }

@@ -293,8 +293,8 @@ prepare_write(BlockDriverState *bs, Qcow2Zoned *z, ZonedWrite *zw, bool map)
  * The zeros of a failed write could not be made, either: @ret.  Its range
  * holds what a sector of any disk holds whose write failed.
  */
-static void warn_no_zeros(BlockDriverState *bs, Qcow2Zoned *z,
-                          const ZoneWrite *w, int ret)
+static void GRAPH_RDLOCK warn_no_zeros(BlockDriverState *bs, Qcow2Zoned *z,
+                                       const ZoneWrite *w, int ret)
 {
     uint32_t zone = zone_rules_index(z->rules, w->start);
 

@@ -50,10 +50,9 @@ typedef struct Qcow2ZonedPointers {
  * @entries, as on disk and validated.  @zone_lock is the lock under which
  * zones change.  NULL on lack of memory.
  */
-Qcow2ZonedPointers *qcow2_zoned_pointers_new(BlockDriverState *bs,
-                                             const Qcow2ZonedHeader *hdr,
-                                             const uint64_t *entries,
-                                             QemuMutex *zone_lock);
+Qcow2ZonedPointers * GRAPH_RDLOCK
+qcow2_zoned_pointers_new(BlockDriverState *bs, const Qcow2ZonedHeader *hdr,
+                         const uint64_t *entries, QemuMutex *zone_lock);
 void qcow2_zoned_pointers_free(Qcow2ZonedPointers *p);
 
 /*

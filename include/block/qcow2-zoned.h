@@ -24,8 +24,9 @@ typedef struct Qcow2Zoned Qcow2Zoned;
  * h->nr_zones entries (as on disk, all validated) is @table.  Takes @table
  * over (g_free).  NULL and errp on lack of memory.
  */
-Qcow2Zoned *qcow2_zoned_new(BlockDriverState *bs, const Qcow2ZonedHeader *h,
-                            uint64_t *table, Error **errp);
+Qcow2Zoned * GRAPH_RDLOCK
+qcow2_zoned_new(BlockDriverState *bs, const Qcow2ZonedHeader *h,
+                uint64_t *table, Error **errp);
 void qcow2_zoned_free(Qcow2Zoned *z);
 const Qcow2ZonedHeader *qcow2_zoned_header(const Qcow2Zoned *z);
 
