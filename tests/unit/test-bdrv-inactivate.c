@@ -17,7 +17,7 @@
 
 /* A node that has a child ("file") or none */
 typedef struct Node {
-    unsigned writes, flushes, inactivations;
+    unsigned writes, flushes, flushes_to_os, inactivations;
     unsigned in_flight;
     bool slow;              /* writes wait until the node is drained */
     int fail_flush, fail_inactivate;    /* errno */
@@ -66,6 +66,14 @@ node_co_pwritev(BlockDriverState *bs, int64_t offset, int64_t bytes,
     return 0;
 }
 
+static int coroutine_fn GRAPH_RDLOCK node_co_flush_to_os(BlockDriverState *bs)
+{
+    Node *node = bs->opaque;
+
+    node->flushes_to_os++;
+    return -node->fail_flush;
+}
+
 static int coroutine_fn GRAPH_RDLOCK node_co_flush(BlockDriverState *bs)
 {
     Node *node = bs->opaque;
@@ -94,6 +102,7 @@ static BlockDriver bdrv_node = {
     .bdrv_co_getlength      = node_co_getlength,
     .bdrv_co_preadv         = node_co_preadv,
     .bdrv_co_pwritev        = node_co_pwritev,
+    .bdrv_co_flush_to_os    = node_co_flush_to_os,
     .bdrv_co_flush_to_disk  = node_co_flush,
     .bdrv_inactivate        = node_inactivate,
 };
@@ -226,6 +235,21 @@ static void test_flush(void)
     tear_down();
 }
 
+/* One that is flushed is not flushed again, which could fail. */
+static void test_no_flush(void)
+{
+    uint8_t buf[CHUNK] = { 0 };
+
+    set_up();
+    g_assert_cmpint(blk_pwrite(x.blk, 0, CHUNK, buf, 0), ==, 0);
+    g_assert_cmpint(blk_flush(x.blk), ==, 0);
+    g_assert_cmpuint(x.t->flushes_to_os, ==, 1);
+    x.t->fail_flush = EPERM;
+    g_assert_cmpint(bdrv_inactivate(x.top, &error_abort), ==, 0);
+    g_assert_cmpuint(x.t->flushes_to_os, ==, 1);
+    tear_down();
+}
+
 /* What cannot be flushed stays active. */
 static void test_flush_fails(void)
 {
@@ -309,6 +333,7 @@ int main(int argc, char **argv)
     g_test_add_data_func("/inactivate/in-flight/one", &no, test_in_flight);
     g_test_add_data_func("/inactivate/in-flight/all", &yes, test_in_flight);
     g_test_add_func("/inactivate/flush", test_flush);
+    g_test_add_func("/inactivate/no-flush", test_no_flush);
     g_test_add_func("/inactivate/fails/flush", test_flush_fails);
     g_test_add_func("/inactivate/fails/driver", test_driver_fails);
     g_test_add_func("/inactivate/fails/parent", test_parent_refuses);
