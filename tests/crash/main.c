@@ -25,7 +25,7 @@
 #include "planted.h"
 #include "states.h"
 
-#define MAX_AXES 16
+#define MAX_AXES 20
 /* A child that has worked on one workload for so long hangs, and is ended */
 #define HANG_SECONDS 180
 
@@ -35,6 +35,7 @@ typedef struct Options {
     unsigned states;
     unsigned ops;
     unsigned jobs;
+    unsigned bursts;
     bool reduce;
     Limits lim;
     bool longer;                /* faults that last for some operations, too */
@@ -47,6 +48,7 @@ static Options opt = {
     .states = 20000,
     .ops = 14,
     .jobs = 2,
+    .bursts = 1000,
     .reduce = true,
     .lim = { .exhaustive = 8, .sample = 24 },
 };
@@ -455,6 +457,7 @@ static bool short_sequence(Batch *batch, unsigned item, Report *r)
     config_defaults(&c);
     c.size = 2 * c.zsize;
     c.depth = 3;
+    c.fua = item % 2;
     w = workload_generate(&c, opt.seed + item, 0);
     /* Any part of them is to have all operations in each place. */
     item = (uint64_t)item * 7919 % (kinds * kinds * kinds);
@@ -508,7 +511,9 @@ static const char one_upon_another[] =
     "r1@0.0 F1@0.0 r1@0.0 F1@0.0 F1@0.0 r1@0.0 r1@0.0 w1@0.253 f0@0.0 "
     "r1@0.0 F1@0.0 r1@0.0 w1@0.253 F1@0.0 r1@0.0 F1@0.0 X0@0.0 X0@0.0 "
     "w2@0.30 F2@0.0 a2@0.20 f0@0.0 X0@0.0 F2@0.0 X0@0.0 z2@0.40 A2@0.8 "
-    "P1@0.0 w2@0.8 f0@0.0 Q1@0.0 P1@0.0 Q1@0.0 Q1@0.0 W1@0.16 f0@0.0";
+    "P1@0.0 w2@0.8 f0@0.0 Q1@0.0 P1@0.0 Q1@0.0 Q1@0.0 W1@0.16 f0@0.0 "
+    "Z1@0.8 A1@0.4 F1@0.0 r1@0.0 F2@0.0 r2@0.0 W2@0.8 Z2@0.3 f0@0.0 r2@0.0 "
+    "w2@0.9 F2@0.0 f0@0.0 X0@0.0 F1@0.0 w2@0.4 f0@0.0";
 
 typedef struct FaultRange {
     Config cfg;
@@ -581,9 +586,9 @@ static bool fault_item(Batch *batch, unsigned item, Report *r)
     lim.from_failure = true;
     w->fail_errno = fault_errno[item % 2];
     item /= 2;
-    w->fail_len = 1;
+    w->fail_mask = 1;
     if (opt.longer) {
-        w->fail_len = item % 2 ? 3 : 1;
+        w->fail_mask = item % 2 ? 7 : 1;
         item /= 2;
     }
     while (item >= f->from[k + 1]) {
@@ -635,6 +640,94 @@ static bool faults_of(const char *name, const Config *c, const char *list)
     return ok && enough;
 }
 
+/*
+ * Several writes in flight in one zone, on all kinds of image, and failures
+ * among them: one, or several of the operations that follow
+ */
+static Workload *burst_workload(unsigned item)
+{
+    uint64_t seed = opt.seed * 69069 + item;
+    Rnd r = { seed };
+    Config c;
+    unsigned axes[2];
+    Workload *w;
+
+    config_pick(&c, opt.seed, item, axes);
+    c.luks = 0;
+    c.depth = 3 + rnd(&r, 6);
+    c.pass = MAX(c.pass, rnd(&r, 2));
+    w = workload_bursts(&c, seed, opt.ops);
+    /* Of the two, ENOSPC leaves no part of a write. */
+    w->fail_errno = fault_errno[rnd(&r, 3) / 2];
+    switch (rnd(&r, 8)) {
+    case 0:
+        w->fail_kind = FOP_FLUSH;
+        w->fail_nth = 1 + rnd(&r, 8);
+        break;
+    case 1:
+        w->fail_kind = FOP_ZERO;
+        w->fail_nth = 1;
+        break;
+    case 2: case 3:
+        w->fail_kind = FOP_ANY;
+        w->fail_nth = 1 + rnd(&r, 60);
+        break;
+    case 4:
+        w->fail_kind = FOP_GROWTH;
+        w->fail_nth = 1 + rnd(&r, 40);
+        w->fail_errno = ENOSPC;
+        break;
+    default:
+        w->fail_kind = FOP_WRITE;
+        w->fail_nth = 1 + rnd(&r, 40);
+        break;
+    }
+    switch (rnd(&r, 8)) {
+    case 0:
+        w->fail_mask = 3;
+        break;
+    case 1:
+        w->fail_mask = 1 + 2 * rnd(&r, 128);
+        break;
+    case 2:
+        w->fail_mask = ~0ull;
+        break;
+    default:
+        w->fail_mask = 1;
+        break;
+    }
+    return w;
+}
+
+static bool burst_item(Batch *batch, unsigned item, Report *r)
+{
+    Workload *w = burst_workload(item);
+    Limits lim = opt.lim;
+    bool ok;
+
+    lim.per_workload = 40;
+    lim.from_failure = true;
+    ok = judge_item(w, &lim, r);
+    workload_free(w);
+    return ok;
+}
+
+static bool faults_in_flight(void)
+{
+    Batch batch = { .run = burst_item, .nr = opt.bursts };
+    bool ok = run_batch(&batch, opt.jobs, 5);
+
+    print_tally(&batch.sum.tally);
+    printf("# in flight: %" PRIu64 " file operations failed\n",
+           batch.sum.tally.faults);
+    if (!ok) {
+        print_failure(&batch);
+    }
+    printf("%s - in flight: a write that fails among others never makes a "
+           "lie\n", ok ? "ok" : "not ok");
+    return ok;
+}
+
 static bool faults_mode(void)
 {
     Config c;
@@ -650,10 +743,54 @@ static bool faults_mode(void)
     ok &= faults_of("one upon another", &c, one_upon_another);
     c.unmap = 1;
     c.cluster = 16 * 1024;
-    return faults_of("discard=unmap", &c, NULL) && ok;
+    c.fua = 0;
+    ok &= faults_of("discard=unmap, no FUA", &c, NULL);
+    return faults_in_flight() && ok;
 }
 
 /* Planted faults */
+
+/*
+ * Errors in a list of operations, one by one or not: a flush; a write of which
+ * nothing reaches the file; one of which a part does
+ */
+static void inject(const PlantedFault *p, unsigned item, Workload *w,
+                   Limits *lim)
+{
+    w->fail_kind = item % 3 ? FOP_WRITE : FOP_FLUSH;
+    w->fail_errno = item % 3 == 1 ? ENOSPC : EIO;
+    w->fail_mask = 1;
+    w->fail_nth = 1 + item / 3 % (p->deep ? 16 : 100);
+    lim->from_failure = true;
+    if (!p->deep) {
+        lim->per_workload = p->all_states ? 60 : 20;
+        lim->only_cuts = !p->all_states;
+    }
+}
+
+static bool planted_burst(const PlantedFault *p, unsigned item, Report *r)
+{
+    Workload *w = burst_workload(item);
+    Limits lim = opt.lim;
+    bool ok;
+
+    lim.per_workload = 40;
+    lim.from_failure = true;
+    w->cfg.pass = MAX(w->cfg.pass, p->pass);
+    if (p->full) {
+        w->fail_kind = FOP_GROWTH;
+        w->fail_errno = ENOSPC;
+        w->fail_nth = 1 + item % 30;
+    } else if (w->fail_kind != FOP_WRITE) {
+        w->fail_kind = FOP_WRITE;
+        w->fail_errno = EIO;
+        w->fail_nth = 1 + item % 30;
+        w->fail_mask = 1;
+    }
+    ok = judge_item(w, &lim, r);
+    workload_free(w);
+    return ok;
+}
 
 static bool planted_item(Batch *batch, unsigned item, Report *r)
 {
@@ -664,6 +801,9 @@ static bool planted_item(Batch *batch, unsigned item, Report *r)
     bool ok;
 
     planted_now = p->name;
+    if (p->bursts) {
+        return planted_burst(p, item, r);
+    }
     if (p->ops) {
         Limits lim = opt.lim;
         g_autofree char *line = NULL;
@@ -675,7 +815,7 @@ static bool planted_item(Batch *batch, unsigned item, Report *r)
             config_extents(&c);
         }
         c.conv = 1;
-        c.depth = p->inject ? 0 : 6;
+        c.depth = p->inject && !p->deep ? 0 : 6;
         w = workload_generate(&c, opt.seed * 7919 + item, 0);
         line = workload_format(w);
         list = g_strconcat(line, p->ops, NULL);
@@ -683,21 +823,7 @@ static bool planted_item(Batch *batch, unsigned item, Report *r)
         w = workload_parse(list, &why);
         g_assert(w);
         if (p->inject) {
-            w->fail_kind = item % 2 ? FOP_WRITE : FOP_FLUSH;
-            /* Of the two, the one that leaves no part of a write */
-            w->fail_errno = item % 2 ? ENOSPC : EIO;
-            w->fail_len = 1;
-            w->fail_nth = 1 + item / 2;
-            lim.per_workload = 20;
-            lim.from_failure = true;
-            lim.only_cuts = true;
-            if (p->longer) {
-                w->fail_kind = FOP_FLUSH;
-                w->fail_errno = EIO;
-                w->fail_len = 3;
-                w->fail_nth = 1 + item;
-                lim = opt.lim;
-            }
+            inject(p, item, w, &lim);
         }
         ok = judge_item(w, &lim, r);
     } else {
@@ -753,6 +879,11 @@ static bool planted_mode(const char *name)
             any = true;
         }
     }
+    if (!planted_list_is_whole()) {
+        printf("not ok - planted faults and their places in the code are the "
+               "same list\n");
+        ok = false;
+    }
     if (!any) {
         printf("not ok - no planted fault named '%s' in this program\n", name);
     }
@@ -804,6 +935,8 @@ static void usage(FILE *to)
 "  --sequences N   the first N (0: all) sequences of 3 operations\n"
 "  --faults        fail every file operation in turn\n"
 "  --longer        ... and for three operations in a row\n"
+"  --bursts N      ... and some in N workloads with many writes in flight\n"
+"  --in-flight     only the latter\n"
 "  --planted NAME  find the planted fault NAME, or 'all' (test build only)\n"
 "  --no-reduce     do not look for a shorter failing workload\n"
 "  --replay LIST   run one workload again\n", opt.program);
@@ -812,7 +945,7 @@ static void usage(FILE *to)
 int main(int argc, char **argv)
 {
     enum { SEED = 256, STATES, WORKLOADS, OPS, JOBS, SEQUENCES, FAULTS,
-           LONGER, PLANTED, NO_REDUCE, REPLAY, HELP };
+           LONGER, BURSTS, IN_FLIGHT, PLANTED, NO_REDUCE, REPLAY, HELP };
     static const struct option longopts[] = {
         { "seed", required_argument, NULL, SEED },
         { "states", required_argument, NULL, STATES },
@@ -822,6 +955,8 @@ int main(int argc, char **argv)
         { "sequences", required_argument, NULL, SEQUENCES },
         { "faults", no_argument, NULL, FAULTS },
         { "longer", no_argument, NULL, LONGER },
+        { "bursts", required_argument, NULL, BURSTS },
+        { "in-flight", no_argument, NULL, IN_FLIGHT },
         { "planted", required_argument, NULL, PLANTED },
         { "no-reduce", no_argument, NULL, NO_REDUCE },
         { "replay", required_argument, NULL, REPLAY },
@@ -829,7 +964,7 @@ int main(int argc, char **argv)
         { NULL },
     };
     const char *planted = NULL, *replay = NULL;
-    bool faults = false;
+    bool faults = false, in_flight = false;
     int sequences = -1;
     sigset_t chld;              /* wait_for_child() asks for it */
     bool ok;
@@ -867,6 +1002,12 @@ int main(int argc, char **argv)
         case LONGER:
             opt.longer = true;
             break;
+        case BURSTS:
+            opt.bursts = g_ascii_strtoull(optarg, NULL, 0);
+            break;
+        case IN_FLIGHT:
+            in_flight = true;
+            break;
         case PLANTED:
             planted = optarg;
             break;
@@ -896,6 +1037,8 @@ int main(int argc, char **argv)
         ok = replay_mode(replay);
     } else if (planted) {
         ok = planted_mode(planted);
+    } else if (in_flight) {
+        ok = faults_in_flight();
     } else if (faults) {
         ok = faults_mode();
     } else if (sequences >= 0) {

@@ -29,8 +29,9 @@ struct MemImg {
     int64_t size;
 };
 
-const char *const file_op_name[FOP__MAX] = {
-    "read", "write", "write-zeroes", "discard", "truncate", "flush",
+const char *const file_op_name[FOP_GROWTH + 1] = {
+    "read", "write", "write-zeroes", "discard", "truncate", "flush", "any",
+    "growth",
 };
 
 MemSlot memslot[MEMFILE_SLOTS];
@@ -346,6 +347,10 @@ static int memfile_open(BlockDriverState *bs, QDict *options, int flags,
     }
     s->slot = &memslot[n];
     bs->supported_zero_flags = BDRV_REQ_MAY_UNMAP | BDRV_REQ_NO_FALLBACK;
+    if (s->slot->fua) {
+        bs->supported_write_flags |= BDRV_REQ_FUA;
+        bs->supported_zero_flags |= BDRV_REQ_FUA;
+    }
     bs->supported_truncate_flags = BDRV_REQ_ZERO_WRITE;
     return 0;
 }
@@ -365,11 +370,36 @@ static int coroutine_fn memfile_co_create_opts(BlockDriver *drv,
     return 0;
 }
 
-static void note_failure(MemSlot *slot)
+/* Count an operation, which ends at @end.  Is it one that is to fail? */
+static bool to_fail(MemSlot *slot, FileOpKind kind, int64_t end)
 {
-    if (!slot->failed++) {
+    uint64_t nth = ++slot->count[kind];
+    uint64_t past;
+
+    if (kind != FOP_READ) {
+        slot->count[FOP_ANY]++;
+        if (slot->fail_kind >= FOP_ANY) {
+            nth = slot->count[FOP_ANY];
+        }
+    } else if (slot->fail_kind >= FOP_ANY) {
+        return false;
+    }
+    if (!slot->fail_errno || nth < slot->fail_nth ||
+        (slot->fail_kind != kind && slot->fail_kind < FOP_ANY)) {
+        return false;
+    }
+    past = nth - slot->fail_nth;
+    if (slot->fail_kind == FOP_GROWTH) {
+        if (end <= memimg_size(slot->img) || kind == FOP_DISCARD) {
+            return false;
+        }
+    } else if (past >= 64 || !(slot->fail_mask >> past & 1)) {
+        return false;
+    }
+    if (!slot->first_failure) {
         slot->first_failure = memclock;
     }
+    return true;
 }
 
 /*
@@ -379,11 +409,8 @@ static void note_failure(MemSlot *slot)
 static int coroutine_fn memfile_co_op(MemSlot *slot, LogEntry *e)
 {
     unsigned idx = 0;
-    uint64_t nth = ++slot->count[e->kind];
 
-    if (slot->fail_errno && slot->fail_kind == e->kind &&
-        nth >= slot->fail_nth && nth < slot->fail_nth + slot->fail_len) {
-        note_failure(slot);
+    if (to_fail(slot, e->kind, e->offset + e->bytes)) {
         e->ret = -slot->fail_errno;
         /* A failed write may leave a part of itself; a full disk does not. */
         if (slot->fail_errno == ENOSPC) {
@@ -404,6 +431,7 @@ static int coroutine_fn memfile_co_op(MemSlot *slot, LogEntry *e)
     if (e->ret == 0 || e->kind == FOP_WRITE || e->kind == FOP_ZERO) {
         logentry_apply(e, slot->img);
     }
+    slot->failed += e->ret < 0;
     e->done = memfile_tick();
     if (slot->logging) {
         g_array_index(memlog, LogEntry, idx).done = e->done;
@@ -419,15 +447,15 @@ static int coroutine_fn memfile_co_preadv(BlockDriverState *bs, int64_t offset,
                                           BdrvRequestFlags flags)
 {
     MemSlot *slot = bs_slot(bs);
-    uint64_t nth = ++slot->count[FOP_READ];
+    bool fail = to_fail(slot, FOP_READ, 0);
+    uint64_t nth = slot->count[FOP_READ];
     g_autofree uint8_t *buf = NULL;
 
     if (slot->delay && (nth * 167) % 256 < slot->delay_reads) {
         memfile_wait(FOP_READ);
     }
-    if (slot->fail_errno && slot->fail_kind == FOP_READ &&
-        nth >= slot->fail_nth && nth < slot->fail_nth + slot->fail_len) {
-        note_failure(slot);
+    if (fail) {
+        slot->failed++;
         return -slot->fail_errno;
     }
     if (qiov->niov == 1) {
@@ -447,7 +475,7 @@ static int coroutine_fn memfile_co_pwritev(BlockDriverState *bs,
 {
     LogEntry e = {
         .kind = FOP_WRITE, .offset = offset, .bytes = bytes,
-        .data = g_malloc(bytes),
+        .data = g_malloc(bytes), .fua = flags & BDRV_REQ_FUA,
     };
 
     qemu_iovec_to_buf(qiov, 0, e.data, bytes);
@@ -458,7 +486,10 @@ static int coroutine_fn memfile_co_pwrite_zeroes(BlockDriverState *bs,
                                                  int64_t offset, int64_t bytes,
                                                  BdrvRequestFlags flags)
 {
-    LogEntry e = { .kind = FOP_ZERO, .offset = offset, .bytes = bytes };
+    LogEntry e = {
+        .kind = FOP_ZERO, .offset = offset, .bytes = bytes,
+        .fua = flags & BDRV_REQ_FUA,
+    };
 
     return memfile_co_op(bs_slot(bs), &e);
 }

@@ -36,9 +36,12 @@ typedef enum FileOpKind {
     FOP_TRUNCATE,
     FOP_FLUSH,
     FOP__MAX,
+    /* Of faults alone */
+    FOP_ANY = FOP__MAX,         /* all but reads */
+    FOP_GROWTH,                 /* what makes the file longer, from then on */
 } FileOpKind;
 
-extern const char *const file_op_name[FOP__MAX];
+extern const char *const file_op_name[FOP_GROWTH + 1];
 
 /* What discarded bytes turn into: nobody may count on them being zeros. */
 #define MEMFILE_DISCARDED 0xdd
@@ -49,6 +52,7 @@ typedef struct LogEntry {
     int64_t offset;
     int64_t bytes;
     uint8_t *data;              /* of a FOP_WRITE */
+    bool fua;                   /* durable when it has completed (ret = 0) */
     int submit;                 /* time; see memfile_tick() */
     int done;                   /* time of completion, INT_MAX before it */
     int ret;
@@ -63,21 +67,27 @@ typedef struct LogEntry {
 typedef struct MemSlot {
     MemImg *img;
     bool logging;
+    /*
+     * The file knows FUA.  To be set before it is opened; else QEMU makes a
+     * write with FUA out of a write and a flush.
+     */
+    bool fua;
     /* Write-like operations and flushes wait until memfile_complete(). */
     bool delay;
     /* Reads do so too with this chance in 256. */
     unsigned delay_reads;
-    uint64_t count[FOP__MAX];
+    uint64_t count[FOP__MAX + 1];
     /*
-     * Fail operations fail_nth .. fail_nth + fail_len - 1 (from 1) of
-     * fail_kind with -fail_errno.
+     * Fail operation fail_nth + i (from 1) of fail_kind with -fail_errno, for
+     * each bit i of fail_mask.  FOP_GROWTH: from operation fail_nth on, which
+     * ever it is, all fail that would make the file longer.
      */
     FileOpKind fail_kind;
     uint64_t fail_nth;
-    uint64_t fail_len;
+    uint64_t fail_mask;
     int fail_errno;
-    uint64_t failed;
-    int first_failure;          /* time */
+    uint64_t failed;            /* completed so */
+    int first_failure;          /* time at which it was submitted */
 } MemSlot;
 
 extern MemSlot memslot[MEMFILE_SLOTS];

@@ -6,6 +6,15 @@
  * reset.  In one life every byte is written at most once, so a life has one
  * picture, and a crash leaves a front part of it: from what had to be durable
  * up to what had been asked for.
+ *
+ * A write that failed is not in the picture.  Either the write pointer went
+ * back below it, and what came next has its place; or something above it was
+ * complete, and its range stays, as a gap between those that succeeded, which
+ * failed writes fill without rest.  A gap holds zeros; the data of a write with
+ * FUA, which fails when its data is in and cannot be made durable; anything,
+ * where more than one operation on the file has failed under the write (its
+ * zeros may be among them).  One with FUA that was given back may have been
+ * published by the flush that failed: then a crash shows it whole, as a ghost.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,11 +26,12 @@ typedef struct Life {
     int reset;                  /* index of the op that began it, or -1 */
     uint8_t *pic;               /* the zone's bytes, up to its capacity */
     uint64_t end;               /* relative: where its writes end */
+    uint64_t top;               /* ... and those that failed and stay */
     bool loose;                 /* sectors have more than one legal value */
     /* Of the disk that is looked at */
     int seen;                   /* -1 not compared, 0 differs, 1 same */
     uint64_t seen_bad;
-    int holes_until;            /* see zone_matches() */
+    int zeros_until;            /* see zone_matches() */
 } Life;
 
 /* One order of the operations that explains their results */
@@ -43,6 +53,9 @@ typedef struct Zone {
      */
     Story story[MAX_STORIES];
     int nr_stories;
+    int nr_failed;              /* writes that began, and failed */
+    bool have_final;
+    uint64_t final;             /* absolute */
     /* The one that is looked at */
     Life *life;
     int nr_lives;
@@ -145,63 +158,102 @@ typedef struct Search {
     Oracle *o;
     Zone *z;
     bool *taken;
+    bool *late;                 /* failed, and taken all the same */
     int *order;
     int nr;                     /* operations to be put in order */
+    int len;                    /* of @order, with some that failed */
     long steps;
-    uint64_t final;
-    bool have_final;
 } Search;
 
-/*
- * Is there a failed write that may have left the hole @from .. @to?  Several
- * may have left it together; they are taken to lie in one another's wake.
- */
-static bool may_be_hole(const Oracle *o, const Zone *z, uint64_t from,
-                        uint64_t to)
+/* A write that began, and failed */
+static bool is_failed_write(const OracleOp *op)
 {
-    bool moved = true;
+    return is_write(op) && op->ret && !op->refused;
+}
 
-    while (from < to && moved) {
-        moved = false;
-        for (int i = 0; i < z->nr_ops; i++) {
-            const OracleOp *op = &o->ops[z->op[i]];
+/* Failed writes that lie end to end from some place on */
+typedef struct Tiles {
+    const Oracle *o;
+    const Zone *z;
+    const OracleOp *above;      /* lies above them and succeeded, or NULL */
+    uint64_t to;                /* where they have to end, or limit of @best */
+    uint64_t best;              /* the highest end found; @from: none */
+    bool *used;
+    int steps;
+} Tiles;
 
-            if (is_write(op) && op->ret && !op->refused &&
-                op->offset == from && op->offset + op->bytes <= to) {
-                from += op->bytes;
-                moved = true;
-                break;
-            }
+/*
+ * May the failed writes that are @used keep their place?  Only below one that
+ * was complete: @above, or one with FUA that failed all the same.
+ */
+static bool may_stay(const Tiles *t, uint64_t end)
+{
+    for (int i = 0; i < t->z->nr_ops; i++) {
+        const OracleOp *op = &t->o->ops[t->z->op[i]];
+
+        if (!is_failed_write(op)) {
+            continue;
         }
-    }
-    if (from >= to) {
-        return true;
-    }
-    /* The place of a failed append is unknown: any of that length. */
-    for (unsigned i = 0; i < o->nr_ops; i++) {
-        const OracleOp *op = &o->ops[i];
-
-        if (op->nowhere && op->ret && !op->refused &&
-            op->first == (unsigned)(z - o->zone)) {
+        if (t->used[i] ? op->fua || (t->above && op->ack > t->above->submit) :
+            op->fua && (op->nowhere || op->offset >= end)) {
             return true;
         }
     }
     return false;
 }
 
-/* A write into a hole: some failed write had exactly this range. */
-static bool fills_hole(const Oracle *o, const Zone *z, const OracleOp *w)
+static void tile_from(Tiles *t, uint64_t at)
 {
-    for (int i = 0; i < z->nr_ops; i++) {
-        const OracleOp *op = &o->ops[z->op[i]];
-
-        if (is_write(op) && op->ret && !op->refused &&
-            op->offset == w->offset && op->bytes == w->bytes &&
-            op->ack < w->submit) {
-            return true;
-        }
+    if (at > t->best && may_stay(t, at)) {
+        t->best = at;
     }
-    return false;
+    if (++t->steps > 5000) {
+        return;
+    }
+    for (int i = 0; i < t->z->nr_ops && t->best < t->to; i++) {
+        const OracleOp *op = &t->o->ops[t->z->op[i]];
+
+        if (t->used[i] || !is_failed_write(op) || at + op->bytes > t->to ||
+            op->no_gap || (!op->nowhere && op->offset != at) ||
+            (t->above && op->submit > t->above->ack)) {
+            continue;
+        }
+        t->used[i] = true;
+        tile_from(t, at + op->bytes);
+        t->used[i] = false;
+    }
+}
+
+/*
+ * Up to where, at most @to, may failed writes lie end to end from @from on,
+ * below the successful @above if there is one?
+ */
+static uint64_t tiles_end(const Oracle *o, const Zone *z, uint64_t from,
+                          uint64_t to, const OracleOp *above)
+{
+    Tiles t = { .o = o, .z = z, .above = above, .to = to, .best = from };
+
+    if (z->nr_failed && from < to) {
+        t.used = calloc(z->nr_ops + 1, sizeof(bool));
+        tile_from(&t, from);
+        free(t.used);
+    }
+    return t.best;
+}
+
+/* May failed writes lie in just @from .. @to? */
+static bool may_be_gap(const Oracle *o, const Zone *z, uint64_t from,
+                       uint64_t to, const OracleOp *above)
+{
+    Tiles t = { .o = o, .z = z, .above = above, .to = to, .best = to - 1 };
+
+    if (!z->nr_failed || from >= to) {
+        return from == to;
+    }
+    t.used = calloc(z->nr_ops + 1, sizeof(bool));
+    tile_from(&t, from);
+    free(t.used);
+    return t.best == to;
 }
 
 /*
@@ -215,10 +267,10 @@ static bool search_order(Search *s, int done, uint64_t wp)
     const Zone *z = s->z;
     uint64_t cap = z->z.start + z->z.capacity;
 
-    if (done == s->nr) {
-        return (!s->have_final || s->final == wp ||
-                (s->final > wp && may_be_hole(s->o, z, wp, s->final))) &&
-               add_story(s->o, s->z, s->order, s->nr);
+    if (done == s->nr &&
+        (!z->have_final || may_be_gap(s->o, z, wp, z->final, NULL)) &&
+        add_story(s->o, s->z, s->order, s->len)) {
+        return true;
     }
     if (++s->steps > 20000) {
         return false;
@@ -246,16 +298,10 @@ static bool search_order(Search *s, int done, uint64_t wp)
             if (op->offset + op->bytes > cap) {
                 continue;
             }
-            if (op->offset == wp) {
-                next = wp + op->bytes;
-            } else if (op->offset > wp) {
-                if (!may_be_hole(s->o, z, wp, op->offset)) {
-                    continue;
-                }
-                next = op->offset + op->bytes;
-            } else if (!fills_hole(s->o, z, op)) {
+            if (!may_be_gap(s->o, z, wp, op->offset, op)) {
                 continue;
             }
+            next = op->offset + op->bytes;
             break;
         case ORACLE_FINISH:
             next = cap;
@@ -267,11 +313,32 @@ static bool search_order(Search *s, int done, uint64_t wp)
             break;
         }
         s->taken[i] = true;
-        s->order[done] = i;
+        s->order[s->len++] = i;
         if (search_order(s, done + 1, next)) {
             return true;
         }
+        s->len--;
         s->taken[i] = false;
+    }
+    /*
+     * Without a write cache an operation may be done, and fail all the same,
+     * because of the flush that follows it.
+     */
+    for (int i = 0; i < z->nr_ops; i++) {
+        const OracleOp *op = &s->o->ops[z->op[i]];
+
+        if (s->late[i] || !op->ret || op->refused || !op->fua ||
+            (op->type != ORACLE_RESET && op->type != ORACLE_FINISH)) {
+            continue;
+        }
+        s->late[i] = true;
+        s->order[s->len++] = i;
+        if (search_order(s, done, op->type == ORACLE_RESET ? z->z.start :
+                         cap)) {
+            return true;
+        }
+        s->len--;
+        s->late[i] = false;
     }
     return false;
 }
@@ -321,9 +388,6 @@ static bool add_story(Oracle *o, Zone *z, const int *order, int nr)
         if (op->type == ORACLE_RESET) {
             life_begin(z, z->op[order[k]]);
         } else if (is_write(op)) {
-            if (rel < l->end) {
-                l->loose = true;
-            }
             op_data(op, l->pic + rel, op->offset, op->bytes);
             if (rel + op->bytes > l->end) {
                 l->end = rel + op->bytes;
@@ -342,6 +406,17 @@ static bool add_story(Oracle *o, Zone *z, const int *order, int nr)
             z->life[k].loose = true;
         }
     }
+    for (int k = 0; k < z->nr_lives; k++) {
+        Life *l = &z->life[k];
+
+        if (z->have_final && k == z->nr_lives - 1) {
+            l->top = z->final - z->z.start;
+        } else {
+            l->top = tiles_end(o, z, z->z.start + l->end,
+                               z->z.start + z->z.capacity, NULL) -
+                     z->z.start;
+        }
+    }
     z->story[z->nr_stories++] = (Story) { z->life, z->nr_lives, op_life };
     return z->nr_stories == MAX_STORIES;
 }
@@ -355,7 +430,13 @@ static bool zone_history(Oracle *o, unsigned i, const uint64_t *final,
     if (z->z.conventional) {
         return true;
     }
+    z->have_final = final;
+    z->final = final ? final[i] : 0;
+    for (int j = 0; j < z->nr_ops; j++) {
+        z->nr_failed += is_failed_write(&o->ops[z->op[j]]);
+    }
     s.taken = calloc(z->nr_ops + 1, sizeof(bool));
+    s.late = calloc(z->nr_ops + 1, sizeof(bool));
     s.order = calloc(z->nr_ops + 1, sizeof(int));
     for (int j = 0; j < z->nr_ops; j++) {
         const OracleOp *op = &o->ops[z->op[j]];
@@ -366,12 +447,9 @@ static bool zone_history(Oracle *o, unsigned i, const uint64_t *final,
             s.nr++;
         }
     }
-    if (final) {
-        s.have_final = true;
-        s.final = final[i];
-    }
     search_order(&s, 0, z->z.start);
     free(s.taken);
+    free(s.late);
     free(s.order);
     if (!z->nr_stories) {
         snprintf(why, whylen, "zone %u: no order of its %d successful "
@@ -503,7 +581,7 @@ static bool failed_op_shows(const Oracle *o, const Zone *z,
     return durable_at(o, op->ack) > t;
 }
 
-/* Was there a finish that failed before @op came? */
+/* Was there a finish that failed before @op was through? */
 static bool after_failed_finish(const Oracle *o, const Zone *z,
                                 const OracleOp *op)
 {
@@ -511,55 +589,77 @@ static bool after_failed_finish(const Oracle *o, const Zone *z,
         const OracleOp *before = &o->ops[z->op[j]];
 
         if (before->type == ORACLE_FINISH && before->ret &&
-            !before->refused && before->ack < op->submit) {
+            !before->refused && before->submit < op->ack) {
             return true;
         }
     }
     return false;
 }
 
+/* Is the sector at @p one of what the failed write @op wrote to byte @at? */
+static bool failed_data(const OracleOp *op, uint64_t at, const uint8_t *p)
+{
+    uint8_t want[ORACLE_SECTOR];
+
+    if (!op->nowhere) {
+        op_data(op, want, at, ORACLE_SECTOR);
+        return !memcmp(p, want, ORACLE_SECTOR);
+    }
+    for (uint64_t s = 0; s < op->bytes; s += ORACLE_SECTOR) {
+        op_data(op, want, op->offset + s, ORACLE_SECTOR);
+        if (!memcmp(p, want, ORACLE_SECTOR)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* May the failed write @op, if it keeps its place, leave this at @at? */
+static bool failed_write_leaves(const OracleOp *op, uint64_t at,
+                                const uint8_t *p)
+{
+    if (!op->nowhere && (at < op->offset || at >= op->offset + op->bytes)) {
+        return false;
+    }
+    return op->failures > 1 || all_zero(p, ORACLE_SECTOR) ||
+           (op->fua && failed_data(op, at, p));
+}
+
 /*
  * A sector below the write pointer (@full: which is at the capacity) that
- * differs from the life's picture.  It may be a failed write's (in part), or a
- * hole that was filled with zeros and whose second write is not durable yet, or
- * what a failed finish has left before a write came: then *@until says up to
- * when.
+ * differs from the life's picture.  It may be a failed write's, or what a
+ * failed finish has left before a write came: then *@until says up to when.
  */
 static bool sector_excused(const Oracle *o, const Zone *z, int life, bool full,
                            const uint8_t *p, uint64_t rel, int *until)
 {
     uint64_t at = z->z.start + rel;
-    uint8_t want[ORACLE_SECTOR];
-    bool zeros = all_zero(p, ORACLE_SECTOR);
-    bool failed_here = false;
-    int limit = ORACLE_NEVER;
+    const OracleOp *own = NULL;
 
     for (int j = 0; j < z->nr_ops; j++) {
         const OracleOp *op = &o->ops[z->op[j]];
 
-        if (!is_write(op) || at < op->offset ||
-            at >= op->offset + op->bytes) {
-            continue;
-        }
-        if (op->ret && !op->refused) {
-            failed_here = true;
-            op_data(op, want, at, ORACLE_SECTOR);
-            if (!memcmp(p, want, ORACLE_SECTOR)) {
-                return true;
-            }
-        } else if (!op->ret && z->op_life[j] == life) {
-            limit = write_durable_at(o, op);
-            if (full && zeros && after_failed_finish(o, z, op)) {
-                failed_here = true;
-                limit = op->ack;
-            }
+        if (is_write(op) && !op->ret && z->op_life[j] == life &&
+            at >= op->offset && at < op->offset + op->bytes) {
+            own = op;
         }
     }
-    if (failed_here && zeros) {
-        if (limit < *until) {
-            *until = limit;
+    if (own) {
+        if (full && all_zero(p, ORACLE_SECTOR) &&
+            after_failed_finish(o, z, own)) {
+            if (own->ack < *until) {
+                *until = own->ack;
+            }
+            return true;
         }
-        return true;
+        return false;
+    }
+    for (int j = 0; j < z->nr_ops; j++) {
+        const OracleOp *op = &o->ops[z->op[j]];
+
+        if (is_failed_write(op) && failed_write_leaves(op, at, p)) {
+            return true;
+        }
     }
     return false;
 }
@@ -576,7 +676,7 @@ static bool zone_matches(const Oracle *o, const Zone *z, int life,
         return l->seen;
     }
     l->seen = 1;
-    l->holes_until = ORACLE_NEVER;
+    l->zeros_until = ORACLE_NEVER;
     if (!memcmp(d, l->pic, below)) {
         return true;
     }
@@ -585,7 +685,7 @@ static bool zone_matches(const Oracle *o, const Zone *z, int life,
             continue;
         }
         if (l->loose && sector_excused(o, z, life, below == z->z.capacity,
-                                       d + s, s, &l->holes_until)) {
+                                       d + s, s, &l->zeros_until)) {
             continue;
         }
         l->seen = 0;
@@ -593,6 +693,89 @@ static bool zone_matches(const Oracle *o, const Zone *z, int life,
         break;
     }
     return l->seen;
+}
+
+/*
+ * Where on the disk that is looked at the failed write @op would lie, if it
+ * shows there; it goes by its first sector.
+ */
+static bool ghost_place(const Zone *z, const OracleOp *op, uint64_t wp,
+                        const uint8_t *data, uint64_t *place)
+{
+    uint8_t want[ORACLE_SECTOR];
+
+    if (!op->nowhere) {
+        *place = op->offset;
+        return op->offset + op->bytes <= wp;
+    }
+    op_data(op, want, op->offset, ORACLE_SECTOR);
+    for (uint64_t at = z->z.start; at + op->bytes <= wp;
+         at += ORACLE_SECTOR) {
+        if (!memcmp(data + at, want, ORACLE_SECTOR)) {
+            *place = at;
+            return true;
+        }
+    }
+    return false;
+}
+
+/*
+ * Does the zone show, at time @t, the front part of @life with ghosts on top?
+ * They were under way together with @first, one of them; each shows whole, and
+ * the pointer is at the end of one.
+ */
+static bool ghosts_match(const Oracle *o, const Zone *z, int life,
+                         const OracleOp *first, int t, uint64_t hi,
+                         uint64_t wp, const uint8_t *data)
+{
+    const Life *l = &z->life[life];
+    uint64_t below = wp - z->z.start;
+    uint8_t *pic = malloc(z->z.capacity);
+    uint64_t base = below, end = 0;
+    bool ok;
+
+    memcpy(pic, l->pic, z->z.capacity);
+    for (int j = 0; j < z->nr_ops; j++) {
+        const OracleOp *op = &o->ops[z->op[j]];
+        uint64_t place, rel;
+
+        if (!is_failed_write(op) || !op->fua || op->submit > first->ack ||
+            op->ack < first->submit || !failed_op_shows(o, z, op, t) ||
+            !ghost_place(z, op, wp, data, &place)) {
+            continue;
+        }
+        rel = place - z->z.start;
+        oracle_pattern(pic + rel, op->type == ORACLE_WRITE ? op->id : 0,
+                       op->nowhere ? op->offset :
+                       op->made_for, op->bytes);
+        base = rel < base ? rel : base;
+        end = rel + op->bytes > end ? rel + op->bytes : end;
+    }
+    ok = end == below && base <= hi;
+    for (uint64_t s = 0; ok && s < below; s += ORACLE_SECTOR) {
+        int until = ORACLE_NEVER;
+
+        /* What lies below ghosts is as in the picture. */
+        ok = !memcmp(data + z->z.start + s, pic + s, ORACLE_SECTOR) ||
+             (s < base && sector_excused(o, z, life, false,
+                                         data + z->z.start + s, s, &until));
+    }
+    free(pic);
+    return ok;
+}
+
+static bool any_ghosts_match(const Oracle *o, const Zone *z, int life, int t,
+                             uint64_t hi, uint64_t wp, const uint8_t *data)
+{
+    for (int j = 0; z->nr_failed && j < z->nr_ops; j++) {
+        const OracleOp *op = &o->ops[z->op[j]];
+
+        if (is_failed_write(op) && op->fua && failed_op_shows(o, z, op, t) &&
+            ghosts_match(o, z, life, op, t, hi, wp, data)) {
+            return true;
+        }
+    }
+    return false;
 }
 
 typedef struct Bounds {
@@ -603,6 +786,8 @@ typedef struct Bounds {
 static void life_bounds(const Oracle *o, const Zone *z, int life, int t,
                         Bounds *b)
 {
+    const Life *l = &z->life[life];
+
     memset(b, 0, sizeof(*b));
     for (int j = 0; j < z->nr_ops; j++) {
         const OracleOp *op = &o->ops[z->op[j]];
@@ -613,9 +798,10 @@ static void life_bounds(const Oracle *o, const Zone *z, int life, int t,
         }
         if (is_write(op)) {
             if (op->ret) {
-                /* It may have gone in, and its answer been lost. */
-                if (!op->refused && end > b->hi && end <= z->z.capacity) {
-                    b->hi = end;
+                /* If it has kept its place, a flush may have covered it. */
+                if (!op->refused) {
+                    end = op->nowhere || end > l->top ? l->top : end;
+                    b->hi = end > b->hi ? end : b->hi;
                 }
                 continue;
             }
@@ -629,7 +815,7 @@ static void life_bounds(const Oracle *o, const Zone *z, int life, int t,
                 b->lo = end;
             }
         } else if (op->type == ORACLE_FINISH) {
-            if (op->ret) {
+            if (op->ret && z->op_life[j] < 0) {
                 b->full_ok |= failed_op_shows(o, z, op, t);
             } else if (z->op_life[j] == life) {
                 b->full_ok = true;
@@ -719,7 +905,11 @@ static bool seq_zone_story(Oracle *o, unsigned i, int t,
         if (((rel >= b.lo && rel <= b.hi) ||
              (rel == z->z.capacity && b.full_ok)) &&
             zone_matches(o, z, k, wp, seen->data) &&
-            z->life[k].holes_until > t) {
+            z->life[k].zeros_until > t) {
+            return true;
+        }
+        if (rel > b.lo &&
+            any_ghosts_match(o, z, k, t, b.hi, wp, seen->data)) {
             return true;
         }
     }
@@ -903,16 +1093,15 @@ static bool zone_live(Oracle *o, unsigned i, int t, const OracleSeen *seen,
                       is_write(op) ?
                       op->offset + op->bytes - z->z.start : 0;
 
-        if (z->op_life[j] == life && op->ack <= t && !op->ret && to > end) {
+        if (z->op_life[j] == life && op->ack <= t && to > end) {
             end = to;
         }
     }
-    /* What a failed write left is more than what is known of. */
-    if (rel < end || (rel > end && !z->life[life].loose)) {
+    if (z->have_final ? wp != z->final && !z->z.conventional :
+        rel < end || rel > z->life[life].top) {
         snprintf(why, whylen, "zone %u: write pointer +0x%llx, should be "
-                 "%s+0x%llx", i, (unsigned long long)rel,
-                 z->life[life].loose ? "at least " : "",
-                 (unsigned long long)end);
+                 "+0x%llx", i, (unsigned long long)rel, (unsigned long long)
+                 (z->have_final ? z->final - z->z.start : end));
         return false;
     }
     if (!zone_matches(o, z, life, wp, seen->data)) {
@@ -996,16 +1185,20 @@ static bool read_sector(const Oracle *o, const Zone *z, const OracleOp *rd,
         }
     }
     for (int k = low; k <= high; k++) {
-        bool certain = false;
+        bool certain = false, failed = false;
 
         for (int j = 0; j < z->nr_ops; j++) {
             const OracleOp *op = &o->ops[z->op[j]];
 
-            if (!is_write(op) || at < op->offset ||
-                at >= op->offset + op->bytes) {
+            if (is_failed_write(op)) {
+                if (op->submit < rd->ack && failed_write_leaves(op, at, p)) {
+                    failed = true;
+                }
                 continue;
             }
-            if (op->ret ? op->refused : z->op_life[j] != k) {
+            if (!is_write(op) || at < op->offset ||
+                at >= op->offset + op->bytes || op->refused ||
+                z->op_life[j] != k) {
                 continue;
             }
             if (op->submit < rd->ack) {
@@ -1014,9 +1207,12 @@ static bool read_sector(const Oracle *o, const Zone *z, const OracleOp *rd,
                     return true;
                 }
             }
-            if (!op->ret && op->ack < rd->submit) {
+            if (op->ack < rd->submit) {
                 certain = true;
             }
+        }
+        if (failed && !certain) {
+            return true;
         }
         zero_ok = zero_ok || !certain;
     }

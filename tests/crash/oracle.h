@@ -55,8 +55,18 @@ typedef struct OracleOp {
     /* Where its data was made for, which an append need not get. */
     uint64_t made_for;
     bool fua;
-    /* A failed append: nobody knows where it would have gone. */
+    /*
+     * A failed append: nobody knows where it would have gone.  @offset is
+     * where it was expected to go.
+     */
     bool nowhere;
+    /*
+     * If it fails it may leave no gap: only what makes the file longer fails,
+     * and that fails before anything above it has succeeded.
+     */
+    bool no_gap;
+    /* Operations on the file that failed while it was under way */
+    unsigned failures;
     int submit;
     int ack;                    /* ORACLE_NEVER: none */
     int ret;                    /* 0, or what went wrong */

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The faults that are planted in a test build of the zoned glue
+ * The faults that can be switched on in a copy of the zoned code
  *
- * Each breaks one rule of the order on disk.  The oracle must find each.
+ * Each breaks one rule of the order on disk, or of failed writes; where in the
+ * code is said in planted-faults.txt.  The oracle must find each.
  */
 
 #include "qemu/osdep.h"
-#include "block/zone-fault.h"
 #include "planted.h"
 
 const char *planted_now;
@@ -23,25 +23,37 @@ static const char upon_failed[] =
     "w1@0.40 f0@0.0 r1@0.0 f0@0.0 F1@0.0 w1@0.8 w1@0.8 f0@0.0 f0@0.0 "
     "r1@0.0 F1@0.0 w1@0.4 w1@0.4 f0@0.0 f0@0.0";
 
+/* Writes with FUA whose flush fails, and what takes their place */
+static const char fua_failed[] =
+    "w1@0.8 f0@0.0 W1@0.8 w1@0.4 w1@0.4 a1@0.2 f0@0.0 w1@0.3 A1@0.9 w1@0.4 "
+    "w1@0.2 f0@0.0 Z1@0.6 w1@0.2 W2@0.12 w2@0.3 w2@0.1 f0@0.0";
+
 /*
- * In its second life, a zone's first extent is new, and the rest is as it was:
- * while the first write maps, the second waits with the next extent.
+ * In its second life a zone's first cluster is new, and the rest, in the same
+ * extent, has old data: a write that maps both, one that waits for it, and
+ * zeros from the second cluster on
  */
-static const char over_zeros[] =
-    "z1@0.16 w1@0.48 b0@0.0 r1@0.0 b0@0.0 w1@0.12 w1@0.12 z1@0.40 b0@0.0 "
+static const char zeros_over_old[] =
+    "z1@0.8 w1@0.56 b0@0.0 r1@0.0 b0@0.0 w1@0.4 w1@0.4 z1@0.56 b0@0.0 "
     "l1@0.64 f0@0.0";
+
+/* A flush that fails under FUA, a reset that has the table, another flush */
+static const char flush_behind_reset[] =
+    "w2@0.8 w1@0.9 f0@0.0 w1@0.5 W1@0.4 r2@0.0 f0@0.0 b0@0.0 w2@0.3 w1@0.5 "
+    "A1@0.3 r2@0.0 f0@0.0 b0@0.0";
 
 const PlantedFault planted_faults[] = {
     { "raise-before-data", "a flush raises entries before data is durable" },
     { "table-before-maps", "entries go before what maps their data" },
     { "sample-late", "a pointer is sampled after the caches are written" },
-    { "over-hole", "a pointer is raised over a write in flight",
+    { "over-in-flight", "a pointer is raised over a write in flight",
       .ops = "a1@0.3 a1@0.2 a1@0.4 f0@0.0 a1@0.1 a1@0.2 f0@0.0 f0@0.0 "
              "a1@0.3 a1@0.2 f0@0.0" },
     { "forget-zone", "a flush forgets a zone" },
     { "publish-neighbours", "a block carries its neighbours' pointers" },
     { "late-flush-over-reset", "a late flush writes over a reset" },
     { "reset-no-flush", "a reset is answered before it is durable" },
+    { "table-no-fua", "a block of the table is written without FUA" },
     { "free-before-reset", "clusters are freed before the reset is durable",
       .unmap = true },
     { "finish-no-zeros", "a finish leaves old data in the rest of the zone",
@@ -52,19 +64,55 @@ const PlantedFault planted_faults[] = {
       .ops = twice_flushed, .inject = true },
     { "flush-error-lost", "a flush whose table write fails reports success",
       .ops = twice_flushed, .inject = true },
-    { "fua-no-flush", "a write with FUA is answered before it is durable" },
-    { "unsure-forgotten", "what a failed reset wrote is not taken back",
+    { "fua-no-flush", "a write with FUA is answered before its flush" },
+    { "doubt-forgotten", "a block whose write failed is not in doubt",
       .ops = twice_flushed, .inject = true },
-    { "astray-ignored", "a write comes over what a failed finish has left",
-      .ops = upon_failed, .inject = true, .longer = true },
+    { "write-in-doubt", "a write goes where a block in doubt may expose it",
+      .ops = upon_failed, .inject = true, .all_states = true },
     { "unreserved", "clusters are mapped ahead beyond the end of the file" },
     { "past-capacity", "clusters are mapped ahead past a zone's capacity" },
-    { "map-over-zeros", "a write that is late maps clusters over zeros",
-      .ops = over_zeros, .extents = true },
+    { "zeros-out-of-turn", "zeros move the frontier out of their turn",
+      .ops = zeros_over_old, .extents = true },
+    { "raise-before-zeros", "a failed write is complete before its zeros",
+      .bursts = true, .pass = 1 },
+    { "no-zeros", "a failed write answers without its zeros",
+      .bursts = true, .pass = 1 },
+    { "answer-undecided", "a failed write answers while one above is undecided",
+      .bursts = true },
+    { "turn-after-stuck", "a write has its turn after a mapping below failed",
+      .bursts = true, .full = true },
+    { "overtaking", "a mapping overtakes the one below", .bursts = true,
+      .full = true },
+    { "frontier-stays", "what is given back leaves the frontier where it is",
+      .ops = fua_failed, .inject = true },
+    { "sample-voided", "a sample is voided where it should be cut",
+      .ops = flush_behind_reset, .inject = true, .deep = true },
+    { "fua-in-doubt", "a write with FUA believes in a block in doubt",
+      .ops = fua_failed, .inject = true, .all_states = true },
     { NULL }
 };
 
-bool zone_fault(const char *name)
+/* Of planted-faults.txt */
+static const char *const places[] = {
+#include "planted-places.h"
+};
+
+bool planted_list_is_whole(void)
+{
+    bool ok = ARRAY_SIZE(planted_faults) == ARRAY_SIZE(places) + 1;
+
+    for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
+        bool found = false;
+
+        for (const PlantedFault *p = planted_faults; p->name; p++) {
+            found |= !strcmp(p->name, places[i]);
+        }
+        ok &= found;
+    }
+    return ok;
+}
+
+bool planted(const char *name)
 {
     if (!planted_now || strcmp(planted_now, name)) {
         return false;

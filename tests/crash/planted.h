@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Faults planted in a test build of the driver, to see whether they are found
+ * Faults planted in a copy of the zoned code, to see whether they are found
  */
 #ifndef TESTS_CRASH_PLANTED_H
 #define TESTS_CRASH_PLANTED_H
@@ -9,12 +9,16 @@ typedef struct PlantedFault {
     const char *name;           /* NULL: end of the list */
     const char *what;
     /*
-     * The workloads in which it is looked for: random ones, or these
-     * operations, with many timings or (@inject) injected errors.
+     * The workloads in which it is looked for: random ones, or (@bursts) those
+     * of many writes in flight and failures among them, or these operations,
+     * with many timings or (@inject) injected errors.
      */
     const char *ops;
+    bool bursts;
+    bool full;                  /* bursts on a host that gets full */
     bool inject;
-    bool longer;                /* errors last for three flushes in a row */
+    bool all_states;            /* ... and not only cuts at flushes */
+    bool deep;                  /* injected errors with requests in flight */
     bool unmap;
     unsigned pass;
     bool extents;               /* zones of several extents */
@@ -24,5 +28,8 @@ typedef struct PlantedFault {
 extern const PlantedFault planted_faults[];
 extern const char *planted_now;
 extern uint64_t planted_hits;
+
+/* Are those in planted_faults just those that have a place in the code? */
+bool planted_list_is_whole(void);
 
 #endif

@@ -3,9 +3,10 @@
  * Crash states: the files that a power loss could leave, each judged
  *
  * A write is certain to be on the disk once a flush that was submitted after
- * its completion has completed.  Between two completed flushes the disk holds
- * what was certain at the first, and any of the other writes submitted before
- * the second: that set is the epoch.  Where a write is missing that later ones
+ * its completion has completed; one with FUA, once it has completed itself.
+ * From one such event to the next the disk holds what was certain at the first,
+ * and any of the other writes submitted before the second: that set is the
+ * epoch.  Where a write is missing that later ones
  * are there without, files are padded to their final length: nobody promises
  * anything of the length then.
  *
@@ -319,7 +320,12 @@ typedef struct Judge {
 
     /* The epoch */
     MemImg *certain;
-    GPtrArray *open;            /* LogEntry: what is not certain */
+    /*
+     * LogEntry: what is not certain, and what is, but lies over such
+     */
+    GPtrArray *open;
+    bool *sure;                 /* by place in memlog */
+    bool *done;                 /* in @certain */
     int begin, end;             /* times */
     GHashTable *tried;
 } Judge;
@@ -332,12 +338,22 @@ static int entry_order(gconstpointer a, gconstpointer b)
            x->submit < y->submit ? -1 : 1;
 }
 
+static unsigned entry_number(const LogEntry *e)
+{
+    return e - (const LogEntry *)memlog->data;
+}
+
+static bool is_sure(const Judge *j, unsigned i)
+{
+    return j->sure[entry_number(j->open->pdata[i])];
+}
+
 /*
  * @set: a byte for each of the epoch's entries; @torn: one of them, or -1.
  * @ordered: those are all that were completed up to some time, and the file
  * has the length that it had then.
  */
-static bool judge_set(Judge *j, const uint8_t *set, int torn, bool ordered,
+static bool judge_set(Judge *j, uint8_t *set, int torn, bool ordered,
                       uint64_t *counter)
 {
     unsigned n = j->open->len;
@@ -347,6 +363,9 @@ static bool judge_set(Judge *j, const uint8_t *set, int torn, bool ordered,
     int last = -1;
     bool repair;
 
+    for (unsigned i = 0; i < n; i++) {
+        set[i] |= is_sure(j, i);
+    }
     key = g_strdup_printf("%d:%" PRIu64 ":", torn,
                           torn >= 0 ? j->rnd.s : (uint64_t)0);
     {
@@ -417,7 +436,15 @@ static bool judge_epoch(Judge *j)
 {
     unsigned n = j->open->len;
     g_autofree uint8_t *set = g_malloc0(n + 1);
+    g_autofree unsigned *may = g_new(unsigned, n + 1);
+    unsigned nr_may = 0;
     unsigned samples;
+
+    for (unsigned i = 0; i < n; i++) {
+        if (!is_sure(j, i)) {
+            may[nr_may++] = i;
+        }
+    }
 
     if (j->lim->from_failure && (j->end < memslot[0].first_failure ||
                               (!j->left && j->end != j->run->closed))) {
@@ -449,10 +476,11 @@ static bool judge_epoch(Judge *j)
             return false;
         }
     }
-    if (n && n <= j->lim->exhaustive && j->left >= (1u << n)) {
-        for (unsigned m = 0; m < 1u << n; m++) {
-            for (unsigned i = 0; i < n; i++) {
-                set[i] = m >> i & 1;
+    if (nr_may && nr_may <= j->lim->exhaustive &&
+        j->left >= (1u << nr_may)) {
+        for (unsigned m = 0; m < 1u << nr_may; m++) {
+            for (unsigned i = 0; i < nr_may; i++) {
+                set[may[i]] = m >> i & 1;
             }
             if (!judge_set(j, set, -1, false, &j->t->subset)) {
                 return false;
@@ -463,9 +491,9 @@ static bool judge_epoch(Judge *j)
     } else {
         samples = j->lim->sample;
     }
-    for (unsigned k = 0; n && k < samples && j->left; k++) {
+    for (unsigned k = 0; nr_may && k < samples && j->left; k++) {
         unsigned how = rnd(&j->rnd, 4);
-        unsigned one = rnd(&j->rnd, n);
+        unsigned one = may[rnd(&j->rnd, nr_may)];
 
         for (unsigned i = 0; i < n; i++) {
             set[i] = how == 0 ? i == one :
@@ -477,9 +505,9 @@ static bool judge_epoch(Judge *j)
         }
     }
     /* Torn at 512 bytes */
-    for (unsigned k = 0; n && k < MIN(n, 2 + j->lim->sample / 8) && j->left;
-         k++) {
-        int one = rnd(&j->rnd, n);
+    for (unsigned k = 0;
+         nr_may && k < MIN(nr_may, 2 + j->lim->sample / 8) && j->left; k++) {
+        int one = may[rnd(&j->rnd, nr_may)];
         const LogEntry *e = j->open->pdata[one];
 
         if ((e->kind != FOP_WRITE && e->kind != FOP_ZERO) ||
@@ -502,21 +530,71 @@ static bool is_change(const LogEntry *e)
     return e->kind != FOP_FLUSH;
 }
 
-/*
- * Epochs in their order.  What a flush makes certain was completed before
- * what it leaves open, so that redoing first the one and then the other keeps
- * the order of completion.
- */
-static bool judge_epochs(Judge *j)
+/* Does @e touch what @later, which was completed after it, has written? */
+static bool lies_under(const LogEntry *e, const LogEntry *later)
 {
-    g_autofree bool *sure = g_new0(bool, memlog->len + 1);
-    g_autoptr(GPtrArray) flushes = g_ptr_array_new();
+    if (e->kind == FOP_TRUNCATE) {
+        return e->offset < later->offset + later->bytes;
+    }
+    return e->offset < later->offset + later->bytes &&
+           later->offset < e->offset + e->bytes;
+}
+
+/*
+ * @event, a flush or a write with FUA, has completed: put what is certain now
+ * into the file.  All goes in in the order of completion; a write with FUA
+ * waits as long as it lies over one that is not certain.
+ */
+static void make_certain(Judge *j, const LogEntry *event)
+{
+    g_autoptr(GPtrArray) now = g_ptr_array_new();
 
     for (unsigned i = 0; i < memlog->len; i++) {
         LogEntry *e = &g_array_index(memlog, LogEntry, i);
 
-        if (e->kind == FOP_FLUSH && e->ret == 0) {
-            g_ptr_array_add(flushes, e);
+        if (!is_change(e) || j->done[i]) {
+            continue;
+        }
+        if (e == event || (event->kind == FOP_FLUSH &&
+                           e->done < event->submit)) {
+            j->sure[i] = true;
+        }
+        if (j->sure[i]) {
+            g_ptr_array_add(now, e);
+        }
+    }
+    g_ptr_array_sort(now, entry_order);
+    for (unsigned k = 0; k < now->len; k++) {
+        const LogEntry *e = now->pdata[k];
+        bool waits = false;
+
+        for (unsigned i = 0; i < memlog->len && !waits; i++) {
+            const LogEntry *under = &g_array_index(memlog, LogEntry, i);
+
+            waits = is_change(under) && !j->done[i] && under != e &&
+                    under->done < e->done && lies_under(under, e);
+        }
+        if (!waits) {
+            logentry_apply(e, j->certain);
+            j->done[entry_number(e)] = true;
+        }
+    }
+}
+
+/* Epochs in their order */
+static bool judge_epochs(Judge *j)
+{
+    g_autofree bool *sure = g_new0(bool, memlog->len + 1);
+    g_autofree bool *done = g_new0(bool, memlog->len + 1);
+    g_autoptr(GPtrArray) events = g_ptr_array_new();
+
+    j->sure = sure;
+    j->done = done;
+    for (unsigned i = 0; i < memlog->len; i++) {
+        LogEntry *e = &g_array_index(memlog, LogEntry, i);
+
+        if ((e->kind == FOP_FLUSH || e->fua) && e->ret == 0) {
+            g_ptr_array_add(events, e);
         }
         if (e->kind == FOP_TRUNCATE && e->ret == 0) {
             j->size = MAX(j->size, e->offset);
@@ -524,10 +602,10 @@ static bool judge_epochs(Judge *j)
             j->size = MAX(j->size, e->offset + e->bytes);
         }
     }
-    g_ptr_array_sort(flushes, entry_order);
+    g_ptr_array_sort(events, entry_order);
     j->begin = 0;
-    for (unsigned f = 0; f <= flushes->len; f++) {
-        const LogEntry *next = f < flushes->len ? flushes->pdata[f] : NULL;
+    for (unsigned f = 0; f <= events->len; f++) {
+        const LogEntry *next = f < events->len ? events->pdata[f] : NULL;
         bool ok;
 
         j->end = next ? next->done - 1 : j->run->closed;
@@ -536,7 +614,7 @@ static bool judge_epochs(Judge *j)
             LogEntry *e = &g_array_index(memlog, LogEntry, i);
 
             /* Growth needs no redoing: files are padded. */
-            if (is_change(e) && !sure[i] && e->submit <= j->end &&
+            if (is_change(e) && !done[i] && e->submit <= j->end &&
                 !(e->kind == FOP_TRUNCATE &&
                   e->offset >= memimg_size(j->certain))) {
                 g_ptr_array_add(j->open, e);
@@ -550,20 +628,7 @@ static bool judge_epochs(Judge *j)
             return false;
         }
         if (next) {
-            g_autoptr(GPtrArray) now = g_ptr_array_new();
-
-            for (unsigned i = 0; i < memlog->len; i++) {
-                LogEntry *e = &g_array_index(memlog, LogEntry, i);
-
-                if (is_change(e) && !sure[i] && e->done < next->submit) {
-                    sure[i] = true;
-                    g_ptr_array_add(now, e);
-                }
-            }
-            g_ptr_array_sort(now, entry_order);
-            for (unsigned i = 0; i < now->len; i++) {
-                logentry_apply(now->pdata[i], j->certain);
-            }
+            make_certain(j, next);
             j->begin = next->done;
         }
     }

@@ -40,6 +40,7 @@ static const struct {
     { "depth", offsetof(Config, depth) },
     { "plain", offsetof(Config, plain) },
     { "ext", offsetof(Config, ext) },
+    { "fua", offsetof(Config, fua) },
 };
 
 static uint32_t *config_field(const Config *c, unsigned i)
@@ -55,6 +56,7 @@ void config_defaults(Config *c)
         .zcap = 128 * KiB,
         .size = 4 * 128 * KiB,
         .depth = 4,
+        .fua = 1,
     };
 }
 
@@ -83,7 +85,7 @@ const char *const axis_name[] = {
     "base", "capacity", "short last zone", "conventional", "limit 1",
     "limit 2", "cluster 4K", "cluster 2M", "extended L2", "encryption",
     "discard=unmap", "writethrough", "second pass", "many zones", "one by one",
-    "extents",
+    "extents", "no FUA",
 };
 const unsigned nr_axes = ARRAY_SIZE(axis_name);
 
@@ -142,6 +144,9 @@ static void config_vary(Config *c, unsigned axis, Rnd *r)
         break;
     case 14:
         c->depth = 0;
+        break;
+    case 16:
+        c->fua = 0;
         break;
     }
 }
@@ -314,6 +319,7 @@ BlockBackend *image_open(const Config *c, unsigned slot, bool writable,
 
         qdict_put_str(opts, "zone-extent-size", ext);
     }
+    memslot[slot].fua = c->fua;
     bs = bdrv_open(NULL, NULL, opts, writable ? BDRV_O_RDWR : 0, errp);
     if (!bs) {
         return NULL;
@@ -451,6 +457,38 @@ Workload *workload_generate(const Config *cfg, uint64_t seed, unsigned nr)
     return w;
 }
 
+Workload *workload_bursts(const Config *cfg, uint64_t seed, unsigned nr)
+{
+    static const char bag[] = "wwwwaaaaaaaaaWAAAzzZ";
+    static const char behind[] = "ffffflrrFX";
+    Workload *w = workload_new(cfg, seed);
+    Rnd r = { seed };
+    g_autofree OracleZone *z = config_zones(cfg);
+    unsigned seq = config_nr_zones(cfg) - cfg->conv;
+
+    while (w->ops->len < nr) {
+        unsigned zn = cfg->conv + rnd(&r, MIN(seq, 2));
+        unsigned cap = z[zn].capacity / SECTOR;
+        unsigned n = 2 + rnd(&r, 5);
+
+        for (unsigned i = 0; i < n; i++) {
+            /* At times more than a cluster, or an extent */
+            add_op(w, bag[rnd(&r, sizeof(bag) - 1)], zn, 0,
+                   1 + rnd(&r, rnd(&r, 4) ? MIN(cap, 12) :
+                           MIN(DIV_ROUND_UP(cap, 3), 192)));
+        }
+        for (n = rnd(&r, 3); n; n--) {
+            char c = behind[rnd(&r, sizeof(behind) - 1)];
+
+            add_op(w, c, c == 'X' ? 0 : zn, 0, c == 'l' ? cap : 0);
+        }
+        if (rnd(&r, 2)) {
+            add_op(w, 'b', 0, 0, 0);
+        }
+    }
+    return w;
+}
+
 Workload *workload_everything(const Config *cfg, uint64_t seed)
 {
     Workload *w = workload_new(cfg, seed);
@@ -518,8 +556,8 @@ char *workload_format(const Workload *w)
     }
     g_string_append_printf(s, "seed=%" PRIu64, w->seed);
     if (w->fail_errno) {
-        g_string_append_printf(s, ",fail=%u:%u:%u:%d", w->fail_kind,
-                               w->fail_nth, w->fail_len, w->fail_errno);
+        g_string_append_printf(s, ",fail=%u:%u:%" PRIu64 ":%d", w->fail_kind,
+                               w->fail_nth, w->fail_mask, w->fail_errno);
     }
     g_string_append_c(s, ';');
     for (unsigned i = 0; i < w->ops->len; i++) {
@@ -561,8 +599,8 @@ Workload *workload_parse(const char *text, char **why)
         if (!strcmp(*p, "fail")) {
             unsigned k;
 
-            if (sscanf(eq + 1, "%u:%u:%u:%d", &k, &w->fail_nth, &w->fail_len,
-                       &w->fail_errno) != 4 || k >= FOP__MAX) {
+            if (sscanf(eq + 1, "%u:%u:%" SCNu64 ":%d", &k, &w->fail_nth,
+                       &w->fail_mask, &w->fail_errno) != 4 || k > FOP_GROWTH) {
                 *why = g_strdup_printf("Bad fault '%s'", eq + 1);
                 goto bad;
             }
@@ -614,6 +652,7 @@ typedef struct ReqState {
     unsigned idx;               /* in run->ops */
     GenOp g;
     uint8_t *buf;
+    uint64_t failed_before;     /* operations on the file */
 } ReqState;
 
 struct Runner {
@@ -627,7 +666,7 @@ struct Runner {
     unsigned in_flight;
     unsigned mgmt_in_flight;
     unsigned next;
-    uint64_t failed_before;
+    uint64_t failed_idle;       /* when nothing was in flight last */
     char *why;
 };
 
@@ -738,11 +777,9 @@ static void coroutine_fn req_entry(void *opaque)
     op.ret = ret < 0 ? ret : 0;
     op.refused = ret < 0 && (block_zone_strerror(ret) || ret == -EINVAL);
     op.ack = memfile_tick();
-    if (op.nowhere && ret < 0 && rn->w->cfg.depth) {
-        op.bytes = 0;
-    } else {
-        op.nowhere = false;
-    }
+    op.failures = memslot[0].failed - rq->failed_before;
+    /* One by one, an append goes where it is expected to go. */
+    op.nowhere = op.nowhere && ret < 0 && rn->w->cfg.depth;
     if (rq->g.c == 'l' && ret >= 0) {
         op.data = rq->buf;
     } else {
@@ -757,7 +794,8 @@ static void coroutine_fn req_entry(void *opaque)
     }
     rn->in_flight--;
     rn->mgmt_in_flight -= is_mgmt(rq->g.c);
-    if (ret < 0 && !op.refused && memslot[0].failed == rn->failed_before &&
+    /* One accepted above another in flight may share the fate of that. */
+    if (ret < 0 && !op.refused && memslot[0].failed == rn->failed_idle &&
         !rn->why) {
         rn->why = g_strdup_printf("request %u (%c%u) failed for no reason: %s",
                                   op.id, rq->g.c, rq->g.zone,
@@ -861,14 +899,17 @@ static void submit_next(Runner *rn)
             oracle_pattern(rq->buf, op.id, op.offset, op.bytes);
         }
     }
+    op.no_gap = rn->w->fail_errno && rn->w->fail_kind == FOP_GROWTH;
     op.submit = memfile_tick();
     g_array_append_val(rn->run->ops, op);
     for (unsigned i = 0; i < MAX(op.nr, 1); i++) {
         rn->busy[op.first + i]++;
     }
-    rn->in_flight++;
+    if (!rn->in_flight++) {
+        rn->failed_idle = memslot[0].failed;
+    }
     rn->mgmt_in_flight += is_mgmt(g->c);
-    rn->failed_before = memslot[0].failed;
+    rq->failed_before = memslot[0].failed;
     co = qemu_coroutine_create(req_entry, rq);
     qemu_coroutine_enter(co);
 }
@@ -992,6 +1033,7 @@ Run *workload_run(const Workload *w, char **why)
     Runner rn = { .w = w, .run = run, .rnd = { w->seed } };
     MemSlot *slot = &memslot[0];
     Error *err = NULL;
+    uint64_t failed;
     bool ok;
 
     memfile_reset();
@@ -1027,7 +1069,7 @@ Run *workload_run(const Workload *w, char **why)
     slot->delay_reads = 64;
     slot->fail_kind = w->fail_kind;
     slot->fail_nth = w->fail_nth;
-    slot->fail_len = w->fail_len;
+    slot->fail_mask = w->fail_mask;
     slot->fail_errno = w->fail_errno;
     ok = run_loop(&rn) && final_pointers(&rn);
     slot->delay = false;
@@ -1037,9 +1079,9 @@ Run *workload_run(const Workload *w, char **why)
         return NULL;
     }
     run->end = memfile_tick();
-    rn.failed_before = slot->failed;
+    failed = slot->failed;
     blk_unref(rn.blk);
-    run->close_failed = slot->failed != rn.failed_before;
+    run->close_failed = slot->failed != failed;
     run->closed = memfile_tick();
     slot->logging = false;
     slot->fail_errno = 0;

@@ -27,6 +27,7 @@ typedef struct Config {
     uint32_t depth;             /* requests in flight; 0: one by one */
     uint32_t plain;             /* no zones: one conventional zone */
     uint32_t ext;               /* mapped ahead at once; 0: as by default */
+    uint32_t fua;               /* the file knows FUA */
 } Config;
 
 /*
@@ -57,7 +58,7 @@ typedef struct Workload {
     /* Injected fault; fail_errno 0: none */
     FileOpKind fail_kind;
     unsigned fail_nth;
-    unsigned fail_len;
+    uint64_t fail_mask;         /* see MemSlot */
     int fail_errno;
 } Workload;
 
@@ -76,6 +77,11 @@ extern const char *const axis_name[];
 extern const unsigned nr_axes;
 
 Workload *workload_generate(const Config *cfg, uint64_t seed, unsigned nr);
+/*
+ * Several writes in flight in one zone, time and again, at times with an
+ * operation or a flush behind them
+ */
+Workload *workload_bursts(const Config *cfg, uint64_t seed, unsigned nr);
 /* Every operation there is, one by one, with at least 150 file operations. */
 Workload *workload_everything(const Config *cfg, uint64_t seed);
 void workload_free(Workload *w);
@@ -93,7 +99,7 @@ typedef struct Run {
     int end;                    /* time after the last operation's answer */
     int closed;                 /* time after the close */
     bool close_failed;
-    uint64_t file_ops[FOP__MAX];
+    uint64_t file_ops[FOP__MAX + 1];
 } Run;
 
 /*
