@@ -175,9 +175,9 @@ static bool holds_data(const LogEntry *e)
 /* Print what the file saw since the last step, by kind, and forget it. */
 static void print_counts(void)
 {
-    enum { DATA, TABLE, META, ZERO, DISCARD, TRUNCATE, FLUSH, KINDS };
+    enum { DATA, TABLE, META, ZERO, DISCARD, TRUNCATE, FLUSH, FUA, KINDS };
     static const char *const name[KINDS] = {
-        "data", "table", "meta", "zero", "discard", "truncate", "flush",
+        "data", "table", "meta", "zero", "discard", "truncate", "flush", "fua",
     };
     Count count[KINDS] = { 0 };
     int64_t table, table_bytes;
@@ -200,6 +200,8 @@ static void print_counts(void)
         }
         c->n++;
         c->bytes += e->bytes;
+        /* Counted above, too */
+        count[FUA].n += e->fua;
     }
     memlog_clear();
     printf(", \"file\": {");
@@ -620,6 +622,7 @@ static void usage(FILE *to)
 "  --cache MODE         as for qemu-img (default: writeback)\n"
 "  --aio MODE           threads, native or io_uring\n"
 "  --option NAME=VALUE  of the qcow2 node\n"
+"  --fua                the file in memory knows FUA\n"
 "Steps:\n"
 "  open  close  flush  report  memory\n"
 "  write|append:bs=N,count=N,depth=N,zones=N,at=ZONE,flush\n"
@@ -639,7 +642,8 @@ static uint64_t size_option(const char *name, const char *text)
 
 static void parse_options(int argc, char **argv)
 {
-    enum { FILE_ = 256, CREATE, SIZE, ZSIZE, ZCAP, CACHE, AIO, OPTION, HELP };
+    enum { FILE_ = 256, CREATE, SIZE, ZSIZE, ZCAP, CACHE, AIO, OPTION, FUA,
+           HELP };
     static const struct option longopts[] = {
         { "file", required_argument, NULL, FILE_ },
         { "create", required_argument, NULL, CREATE },
@@ -649,6 +653,7 @@ static void parse_options(int argc, char **argv)
         { "cache", required_argument, NULL, CACHE },
         { "aio", required_argument, NULL, AIO },
         { "option", required_argument, NULL, OPTION },
+        { "fua", no_argument, NULL, FUA },
         { "help", no_argument, NULL, HELP },
         { NULL },
     };
@@ -688,6 +693,9 @@ static void parse_options(int argc, char **argv)
             }
             *is = 0;
             qdict_put_str(opt.more, optarg, is + 1);
+            break;
+        case FUA:
+            memslot[0].fua = true;
             break;
         case HELP:
         case 'h':
