@@ -595,7 +595,7 @@ static void test_failed_format(const void *opaque)
     g_autofree char *cmd = g_strdup_printf(
         "-blockdev file,node-name=proto,filename=%s "
         "-blockdev blkdebug,node-name=bad,image=proto,"
-        "inject-error.0.event=none,inject-error.0.iotype=flush,"
+        "inject-error.0.event=zone_table_write,inject-error.0.iotype=write,"
         "inject-error.0.once=on "
         "-blockdev qcow2,node-name=disk,file=bad %s", path, ns);
     Sqe sqe = { .dw = { [0] = ADM_FORMAT, [1] = 1 } };

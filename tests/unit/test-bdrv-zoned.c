@@ -865,7 +865,11 @@ static void test_permission(void)
     g_assert_cmpint(mgmt(blk, BLK_ZO_RESET, 0, ZONE_SIZE, 0), ==, -EPERM);
     g_assert_cmpint(blk_pwrite(blk, 0, sizeof(data), data, 0), ==, -EPERM);
     g_assert_cmpint(blk_pwrite_zeroes(blk, 0, sizeof(data), 0), ==, -EPERM);
+    /* A discard is one only where the node takes them */
+    g_assert_cmpint(blk_pdiscard(blk, 0, sizeof(data), 0), ==, 0);
+    bs->open_flags |= BDRV_O_UNMAP;
     g_assert_cmpint(blk_pdiscard(blk, 0, sizeof(data), 0), ==, -EPERM);
+    bs->open_flags &= ~BDRV_O_UNMAP;
     g_assert_cmpuint(dev.appends, ==, 1);
     g_assert_cmpuint(dev.mgmts, ==, 0);
 
