@@ -282,13 +282,15 @@ class AfterKill(Group):
         self.sh('modprobe btrfs; mkdir -p /mnt/full; mkfs.btrfs -q -O zoned '
                 '-d single -m single %s && mount -t btrfs %s /mnt/full && '
                 'head -c 6M /dev/urandom > /tmp/data && sync' % (dev, dev))
+        data = self.sh('sha256sum < /tmp/data')
         self.fill_host(1 * MIB)
         msg = self.stopped_by_full_host(
             lambda: self.vm.spawn('cp /tmp/data /mnt/full/f && '
                                   'sync /mnt/full/f'))
         equal((msg['rc'], msg['err']), (0, ''), 'cp')
-        self.sh('umount /mnt/full; mount -t btrfs %s /mnt/full; '
-                'cmp /tmp/data /mnt/full/f; umount /mnt/full' % dev)
+        self.sh('umount /mnt/full && mount -t btrfs %s /mnt/full' % dev)
+        equal(self.sh('sha256sum < /mnt/full/f'), data, 'data')
+        self.sh('umount /mnt/full')
 
     # -- unplug and quit --
 
