@@ -65,9 +65,12 @@ class _Channel:
                         self.sink(json.loads(line))
         self.sink(None)
 
-    def send(self, obj):
+    def send(self, obj, fds=()):
+        data = (json.dumps(obj) + '\n').encode()
         with self.lock:
-            self.sock.sendall((json.dumps(obj) + '\n').encode())
+            if fds:
+                data = data[socket.send_fds(self.sock, [data], fds):]
+            self.sock.sendall(data)
 
     def close(self):
         with contextlib.suppress(OSError):
@@ -116,7 +119,7 @@ class Guest:
         self.qemu, self.folder = qemu, folder
         self.args = list(args)
         self.accel, self.smp, self.memory = accel, smp, memory
-        self.env = env
+        self.env, self.name = env, name
         self.console = os.path.join(log_folder, name + '.console')
         self.stderr = os.path.join(log_folder, name + '.stderr')
         self.proc = None
@@ -158,13 +161,18 @@ class Guest:
                  '-device', 'virtio-blk-pci,drive=zqroot,serial=zqroot']
         return argv + self.args
 
-    def start(self):
-        """Start QEMU; the guest is not yet there."""
+    def start(self, incoming=None):
+        """Start QEMU; the guest is not yet there.  With incoming (a file
+        descriptor) it is to come from there."""
         agent, qmp = _Channel(self._agent_in), _Channel(self._qmp_in)
         fds = [agent.theirs.fileno(), qmp.theirs.fileno()]
+        argv = self.command_line(*fds)
+        if incoming is not None:
+            argv += ['-incoming', 'fd:%d' % incoming]
+            fds.append(incoming)
         with open(self.stderr, 'wb') as err:
             self.proc = subprocess.Popen(
-                self.command_line(*fds), stdin=subprocess.DEVNULL,
+                argv, stdin=subprocess.DEVNULL,
                 stdout=err, stderr=err, pass_fds=fds, env=self.env,
                 preexec_fn=_die_with_parent)
         self.started = time.monotonic()
@@ -201,6 +209,43 @@ class Guest:
         text = self.qemu_errors() + self.console_tail()
         self.kill()
         raise GuestError('the guest did not come up (%s)\n%s' % (why, text))
+
+    def migrate(self, onto):
+        """Move the guest to another QEMU, which has not been started, with
+        all jobs under way; this one ends.  A guest that is stopped stays
+        stopped."""
+        ours, theirs = socket.socketpair()
+        with ours:
+            with theirs:
+                onto.start(incoming=theirs.fileno())
+            onto.qmp('qmp_capabilities')
+            self.monitor.send({'execute': 'getfd',
+                               'arguments': {'fdname': 'there'}},
+                              [ours.fileno()])
+            self._reply('getfd')
+        self.qmp('migrate-set-capabilities', capabilities=[
+            {'capability': 'events', 'state': True}])
+        self.qmp('migrate', uri='fd:there')
+        count, status = 0, ''
+        while status not in ('completed', 'failed', 'cancelled'):
+            count += 1
+            status = self.wait_event('MIGRATION', count)['data']['status']
+        if status != 'completed':
+            raise GuestError('migration: %s\n%s%s' % (
+                self.qmp('query-migrate'), self.qemu_errors(),
+                onto.qemu_errors()))
+        # Nothing comes from the guest before "cont" on the other side.
+        with self._lock:
+            onto.kernel, onto._next = self.kernel, self._next
+            onto._jobs, self._jobs = self._jobs, {}
+            for job in onto._jobs.values():
+                job.guest = onto
+        self.qmp('quit')
+        code = self.wait_exit()
+        self.close()
+        if code != 0:
+            raise GuestError('QEMU ended with status %s after a migration\n%s'
+                             % (code, self.qemu_errors()))
 
     def poweroff(self, timeout=RUN_TIMEOUT):
         """Orderly shutdown: sync, power off, QEMU ends by itself."""
@@ -250,6 +295,8 @@ class Guest:
                 self._hello.put(msg)
             elif msg.get('id') in self._jobs:
                 self._jobs[msg['id']].queue.put(msg)
+        with self._changed:
+            self._changed.notify_all()
 
     def _request(self, req, what, on_line):
         with self._lock:
@@ -324,6 +371,9 @@ class Guest:
         """One QMP command; underscores in argument names become dashes."""
         args = {k.replace('_', '-'): v for k, v in arguments.items()}
         self.monitor.send({'execute': command, 'arguments': args})
+        return self._reply(command, check, timeout)
+
+    def _reply(self, command, check=True, timeout=RUN_TIMEOUT):
         try:
             msg = self._replies.get(timeout=timeout)
         except queue.Empty:
@@ -338,14 +388,19 @@ class Guest:
         with self._changed:
             return [e for e in self._events if e['event'] == name]
 
-    def wait_event(self, name, count=1, timeout=RUN_TIMEOUT):
-        """Wait until the event has come count times; returns the last."""
+    def wait_event(self, name, count=1, timeout=RUN_TIMEOUT, job=None):
+        """Wait until the event has come count times; returns the last.  With
+        a job (of which no line is asked for) it must come before its end."""
         end = time.monotonic() + timeout
         with self._changed:
             while True:
                 found = [e for e in self._events if e['event'] == name]
                 if len(found) >= count:
                     return found[count - 1]
+                if job and not job.queue.empty():
+                    raise GuestError('no event %s from QEMU before the end of '
+                                     '%s: %s' % (name, job.what,
+                                                 job.wait()))
                 if self._gone or not self._changed.wait(
                         max(0.01, end - time.monotonic())):
                     raise GuestError('no event %s from QEMU\n%s' %
