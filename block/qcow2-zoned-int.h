@@ -96,7 +96,7 @@ void coroutine_fn zoned_wake(Qcow2Zoned *z);
 /* Is a tracked read in flight in @zone?  z->lock is held. */
 bool zoned_has_reads(Qcow2Zoned *z, uint32_t zone);
 
-/* What was given back in @zone goes out of the flush under way.  z->lock held */
+/* What was given back in @zone goes out of the flush under way.  z->lock. */
 void zoned_cut_samples(Qcow2Zoned *z, uint32_t zone);
 
 /* Make everything that was written to the image so far durable. */

@@ -34,7 +34,7 @@ typedef struct ZoneFlight {
     uint64_t frontier;          /* absolute; see zone-rules.h, "Turns" */
     uint32_t nr;                /* in flight: accepted, not ended */
     uint32_t nr_failed;         /* in ZONE_WRITE_FAILED */
-    GList idle;                 /* in ZoneRules.idle where !nr; holds the zone */
+    GList idle;                 /* in ZoneRules.idle where !nr; its zone */
 } ZoneFlight;
 
 typedef struct Zone {

@@ -23,7 +23,7 @@
 /* A new value for a table entry */
 typedef struct ZonePointer {
     uint32_t zone;
-    uint32_t generation;        /* of the zone when @wp was sampled: a flush's */
+    uint32_t generation;        /* of the zone when a flush sampled @wp */
     uint64_t wp;                /* bytes, absolute */
 } ZonePointer;
 

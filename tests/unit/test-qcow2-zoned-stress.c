@@ -234,13 +234,14 @@ static MemOp mem_op(int64_t offset, int64_t bytes, QEMUIOVector *qiov)
         return MEM_TABLE;
     }
     for (int64_t pos = 0; pos < bytes; pos += BDRV_SECTOR_SIZE) {
-        uint64_t head[2];
+        uint64_t head[4];
         uint64_t at;
 
         qemu_iovec_to_buf(qiov, pos, head, sizeof(head));
         at = le64_to_cpu(head[1]);
         if (head[0] && le64_to_cpu(head[0]) <= st.nr_records &&
-            at % BDRV_SECTOR_SIZE == 0 && at < MAX_SECTORS * 512) {
+            at % BDRV_SECTOR_SIZE == 0 && at < MAX_SECTORS * 512 &&
+            head[2] == head[0] && le64_to_cpu(head[3]) == at + 16) {
             return MEM_DATA;
         }
     }

@@ -459,7 +459,7 @@ static void test_states_on_give_back(void)
         /* Fails alone; not durable; below one that fails after it */
         for (how = 0; how < 3; how++) {
             ZoneRules *zr = new_rules(0, 0);
-            uint64_t half = how == 2 ? cases[k].bytes / 2 : 0;
+            uint64_t half = (how == 2) * cases[k].bytes / 2;
             ZoneWrite *w, *v = NULL;
             ZoneState after = cases[k].after;
 
