@@ -18,7 +18,8 @@
  * (bytes, a power of two, or 0), ahead to the next multiple of it, but not past
  * @limit, rounded up to a (sub)cluster.  What the clusters held at or above
  * @offset is of no interest, and is neither zeroed nor copied; what lies below
- * @offset in the first one stays.  *@mapped tells how far it went, at least @end.
+ * @offset in the first one stays.  *@mapped tells how far it went, at least
+ * @end.
  *
  * What lies ahead is left out where it cannot be had.  Returns 0 or a negative
  * errno.  Called without s->lock; nobody else maps clusters there meanwhile.
