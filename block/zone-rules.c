@@ -225,8 +225,6 @@ static int open_zone(ZoneRules *zr, uint32_t i, ZoneState state)
     return 0;
 }
 
-static void flight_drop(ZoneRules *zr, uint32_t i);
-
 /*** New, load, report ***/
 
 static void list_init(ZoneList *l)
@@ -260,18 +258,6 @@ ZoneRules *zone_rules_new(const ZoneGeometry *g)
                                                     : ZONE_STATE_EMPTY;
     }
     return zr;
-}
-
-void zone_rules_free(ZoneRules *zr)
-{
-    if (!zr) {
-        return;
-    }
-    while (zr->idle.length) {
-        flight_drop(zr, GPOINTER_TO_UINT(zr->idle.head->data));
-    }
-    g_free(zr->zones);
-    g_free(zr);
 }
 
 const ZoneGeometry *zone_rules_geometry(const ZoneRules *zr)
@@ -420,6 +406,18 @@ static void flight_put(ZoneRules *zr, uint32_t i)
     if (zr->idle.length > MAX_IDLE) {
         flight_drop(zr, GPOINTER_TO_UINT(zr->idle.head->data));
     }
+}
+
+void zone_rules_free(ZoneRules *zr)
+{
+    if (!zr) {
+        return;
+    }
+    while (zr->idle.length) {
+        flight_drop(zr, GPOINTER_TO_UINT(zr->idle.head->data));
+    }
+    g_free(zr->zones);
+    g_free(zr);
 }
 
 static void flight_unlink(ZoneFlight *f, ZoneWrite *w)
@@ -678,6 +676,7 @@ void zone_write_ready(ZoneRules *zr, ZoneWrite *w, uint64_t frontier)
 
     g_assert(f->frontier >= w->start && frontier >= write_end(w));
     f->frontier = MAX(f->frontier, frontier);
+    verify(zr);
 }
 
 void zone_write_stuck(ZoneRules *zr, ZoneWrite *w, int error)
@@ -870,6 +869,7 @@ bool zone_op_begin(ZoneRules *zr, ZoneOpType type, unsigned flags, uint32_t i)
     default:
         z->pending = op_allowed(type, z->state);
     }
+    verify(zr);
     return z->pending;
 }
 

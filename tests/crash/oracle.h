@@ -2,10 +2,11 @@
 /*
  * What a crash may leave of a zoned disk: an independent judge
  *
- * Written from the rules ("What is durable, and when" and "What a crash may
- * leave", docs/devel/zoned-qcow2-proof.rst), not from the code that is judged:
- * it includes no header of QEMU or of the zoned code, and is told only what a
- * user of the disk sees, which is what was asked for, when, with what result.
+ * Written from the rules (docs/devel/zoned-qcow2.rst, "What is durable, and
+ * when", and docs/devel/zoned-qcow2-proof.rst, "What is promised"), not from
+ * the code that is judged: it includes no header of QEMU or of the zoned code,
+ * and is told only what a user of the disk sees, which is what was asked for,
+ * when, with what result.
  *
  * Times are those of one clock of the caller's: an event at time t has
  * happened in a crash at time >= t.
