@@ -45,11 +45,10 @@ note_cut_off(BlockDriverState *bs, uint64_t offset, uint64_t file_size,
         block > INT64_MAX - s->cluster_size) {
         return;
     }
-    if (block >= file_size) {
-        /* It was cut off, too, and this will be counted anew. */
-        *end = MAX(*end, block + s->cluster_size);
-    } else if (qcow2_get_refcount(bs, offset >> s->cluster_bits,
-                                  &refcount) < 0 || !refcount) {
+    /* A refcount block that was cut off, too, will be counted anew. */
+    if (block < file_size &&
+        (qcow2_get_refcount(bs, offset >> s->cluster_bits, &refcount) < 0 ||
+         !refcount)) {
         /* What points there is bad, not the size of the file. */
         return;
     }

@@ -373,6 +373,7 @@ bool virtio_blk_zoned_check(VirtIOBlockReq *req, bool is_write)
     }
     /* What does not lie on the drive fails as on any drive. */
     if (!zoned_get_limits(s, &zl) || !len || len > zl.capacity ||
+        len > BDRV_REQUEST_MAX_BYTES ||
         sector > (zl.capacity - len) >> BDRV_SECTOR_BITS) {
         return false;
     }
@@ -751,7 +752,7 @@ void virtio_blk_zoned_close(VirtIOBlock *s)
         return;
     }
 
-    /* Drained, it does not wait for throttling, here or in a filter. */
+    /* Drained, it does not wait for throttling of the drive or its node. */
     bdrv_ref(bs);
     bdrv_drained_begin(bs);
     blk_set_disable_request_queuing(s->blk, true);
