@@ -141,8 +141,8 @@ class FullHost(Group):
         job = self.vm.spawn(
             'cd %s; for i in 1 2; do { cp /tmp/c$i c$i && sync c$i; } & '
             'p="$p $!"; done; %s || exit 1; '
-            'for i in $p; do wait $i || exit 2; done; sync' % (folder, FIO % '--rw=randwrite --do_verify=0 '
-                            '--end_fsync=1'))
+            'for i in $p; do wait $i || exit 2; done; sync' %
+            (folder, FIO % '--rw=randwrite --do_verify=0 --end_fsync=1'))
         for n in range(STOPS):
             self.vm.wait_event('STOP', stops + 1, job=job)
             failed.append(self.stopped() - errors)
@@ -153,11 +153,11 @@ class FullHost(Group):
                              for e in ('STOP', 'BLOCK_IO_ERROR'))
             self.vm.qmp('cont')
         msg = job.wait()
+        # More than one at most stops, but how many hangs on time.
         self.suite.note('%s: writes failed at the stops: %s' % (
             name, failed))
         self.no_errors(name)
         equal((msg['rc'], msg['err'], msg['out']), (0, '', ''), 'writers')
-        check(max(failed) > 1, 'never more than one write failed')
         # Not out of the page cache
         self.sh('umount ' + folder)
         self.mount(self.disks[name])
