@@ -11,9 +11,9 @@ export SEED STATES QUICK
 
 # Programs of QEMU's build that the suites name: in both of its builds, or in
 # the plain one alone.
-PROGRAMS := $(shell sed -n 's/^program \([^ ]*\).*/\1/p' tests/*/programs.txt)
+PROGRAMS := $(shell sed -n 's/^program \([^ ]*\).*/\1/p' tests/suites/*/programs.txt)
 PLAIN_PROGRAMS := $(shell sed -n 's/^plain \([^ ]*\).*/\1/p' \
-                          tests/*/programs.txt)
+                          tests/suites/*/programs.txt)
 
 all: plain
 
@@ -77,7 +77,7 @@ bench:
 	    tests/bench/zoned-bench
 	@scripts/build-base
 	@$(if $(QUICK),:,scripts/make-guest)
-	@scripts/in-env tests/bench/run $(BENCH)
+	@scripts/in-env tests/suites/bench/run $(BENCH)
 
 outgoing: setup
 	@scripts/in-env scripts/make-outgoing

@@ -10,6 +10,11 @@ ZQ_ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd -P)
 ZQ_BUILD=${ZQ_BUILD:-$ZQ_ROOT/build}
 export ZQ_ROOT ZQ_BUILD
 
+# The folders whose files stand at the same place in QEMU's tree, and go there;
+# all else stays here, and so does the one folder in them.
+ZQ_LAID=(block docs hw include qapi tests)
+ZQ_NOT_LAID=tests/suites
+
 # Messages of other programs are shown as they are; tools that this library
 # reads must speak one language.
 export LC_ALL=C.UTF-8
@@ -42,4 +47,17 @@ retry() {
         fi
     done
     return 1
+}
+
+# The files that are laid over QEMU's tree, one a line, sorted.
+laid_files() {
+    local folder
+    for folder in "${ZQ_LAID[@]}"; do
+        [ -d "$ZQ_ROOT/$folder" ] || continue
+        (cd "$ZQ_ROOT" && find "$folder" \
+            \( -path "$ZQ_NOT_LAID" -o -name __pycache__ -o -name '.*' \) \
+            -prune -o -type f \
+            ! -name '*.pyc' ! -name '*~' ! -name '*.orig' ! -name '*.rej' \
+            -print)
+    done | LC_ALL=C sort
 }

@@ -8,7 +8,7 @@
  * image without zones: there an append is a write, and a zone operation only
  * moves the place where the next write goes.
  *
- * It judges nothing: tests/bench/run and tests/counts/run do.
+ * It judges nothing.
  */
 
 #include "qemu/osdep.h"
