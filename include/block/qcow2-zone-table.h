@@ -3,8 +3,8 @@
  * On-disk format of a zoned qcow2 image: header extension and table entries
  *
  * The only code that knows the layout (docs/interop/qcow2-zoned.rst).  It
- * turns bytes into checked values and back; it reads and writes no file and
- * knows nothing of zone states.  All values in bytes and host byte order.
+ * turns bytes into checked values and back.  It reads and writes no file and
+ * does not know zone states.  All values are in bytes and host byte order.
  */
 #ifndef BLOCK_QCOW2_ZONE_TABLE_H
 #define BLOCK_QCOW2_ZONE_TABLE_H
@@ -40,8 +40,8 @@ void qcow2_zoned_ext_encode(const Qcow2ZonedHeader *h,
                             uint8_t buf[QCOW2_ZONED_EXT_SIZE]);
 
 /*
- * Every rule between the fields, the disk size and the cluster size (both in
- * bytes), but for where the table lies.
+ * Check every rule between the fields, the disk size and the cluster size (both
+ * in bytes), but not the place of the table.
  */
 bool qcow2_zoned_header_check(const Qcow2ZonedHeader *h, uint64_t disk_size,
                               uint64_t cluster_size, Error **errp);
@@ -72,9 +72,8 @@ static inline uint64_t qcow2_zoned_entry_wp(uint64_t entry_be)
     return be64_to_cpu(entry_be) & INT64_MAX;
 }
 /*
- * What a bad entry can still be taken for: a write pointer *@wp below which
- * all data lies that was below the one that was meant.  False if the entry
- * does not tell.
+ * Salvage a bad entry: set *@wp to a write pointer that is not below the one
+ * that was meant, so that no data is lost.  False if the entry does not tell.
  */
 bool qcow2_zoned_entry_salvage(const Qcow2ZonedHeader *h, uint64_t disk_size,
                                uint32_t i, uint64_t entry_be, uint64_t *wp);

@@ -3,14 +3,14 @@
  * Zoned qcow2 images: the format in the image file
  *
  * Reads, checks, creates and repairs what makes an image zoned: the header
- * extension and the write-pointer table (docs/interop/qcow2-zoned.rst).  It
- * knows where they lie and what may stand there; what the values mean for
- * requests is the business of qcow2-zoned.h.
+ * extension and the write-pointer table (docs/interop/qcow2-zoned.rst).  This
+ * code knows their place and their rules; qcow2-zoned.h is about what the
+ * values mean for requests.
  *
- * s->zoned_header is the extension of an image that has one.  Such an image is
- * zoned if its "zoned" field says so; s->zoned is then its state.  An image
- * that was opened to be checked (BDRV_O_CHECK) has no state, because its table
- * may be anything.
+ * s->zoned_header is the extension of an image that has one.  The image is
+ * zoned if the extension's "zoned" field says so; s->zoned is then its state.
+ * An image that was opened to be checked (BDRV_O_CHECK) has no state, because
+ * its table may be anything.
  *
  * Functions that do I/O are called with the graph read lock held and, but for
  * create, with s->lock held.
@@ -42,7 +42,7 @@ int coroutine_fn GRAPH_RDLOCK
 qcow2_zoned_open(BlockDriverState *bs, const struct QCowHeader *header,
                  const QDict *options, int flags, Error **errp);
 
-/* What it is, if the image has something that no zoned image can; else NULL */
+/* The name of a feature of the image that no zoned image can have, or NULL */
 const char *qcow2_zoned_unsupported(BlockDriverState *bs, bool backing,
                                     bool snapshots);
 
@@ -52,12 +52,12 @@ const char *qcow2_zoned_unsupported(BlockDriverState *bs, bool backing,
  */
 bool qcow2_zoned_allow_lazy_refcounts(BlockDriverState *bs, Error **errp);
 
-/* Free all that reading the extension and opening have made. */
+/* Free everything that reading the extension and opening have allocated. */
 void qcow2_zoned_close(BlockDriverState *bs);
 
 /*
- * Where metadata must not be overwritten by anything else: start and length
- * (bytes, 0 if there is none) of the table in the image file.
+ * Start and length (bytes, 0 if there is none) of the table in the image file,
+ * for the checks that nothing else overwrites metadata.
  */
 uint64_t qcow2_zoned_table_offset(BlockDriverState *bs);
 uint64_t qcow2_zoned_table_length(BlockDriverState *bs);
@@ -70,7 +70,7 @@ bool qcow2_zoned_convert_opts(QDict *qdict, Error **errp);
 
 /*
  * Check the options of a new image, before anything is written, and fill in
- * the defaults: *@h is what qcow2_zoned_create() wants, but for the place of
+ * the defaults: *@h is then ready for qcow2_zoned_create(), except the place of
  * the table.  h->zoned is 0 if the image is to have no zones.
  */
 bool qcow2_zoned_check_create(const BlockdevCreateOptionsQcow2 *opts,
@@ -78,16 +78,16 @@ bool qcow2_zoned_check_create(const BlockdevCreateOptionsQcow2 *opts,
                               Qcow2ZonedHeader *h, Error **errp);
 
 /*
- * The same for the options of -o in @qdict, after qcow2_zoned_convert_opts():
- * before the file is created, which may be there and is removed if creating
- * the image in it fails.
+ * The same for the options of -o in @qdict, after qcow2_zoned_convert_opts().
+ * To be called before the file is created: a file that is there already would
+ * be removed if creating the image in it fails.
  */
 bool qcow2_zoned_check_create_opts(const QDict *qdict, Error **errp);
 
 /*
- * How many bytes of a new image with the options @opts of -o the write-pointer
- * table takes, whole clusters; 0 without zones.  Checks the zone options like
- * qcow2_zoned_check_create(), but not what else a zoned image cannot have.
+ * Set *@bytes to the size of the write-pointer table (whole clusters; 0 without
+ * zones) of a new image with the options @opts of -o.  Checks the zone options
+ * like qcow2_zoned_check_create(), but not what else a zoned image cannot have.
  */
 bool qcow2_zoned_measure(QemuOpts *opts, uint64_t disk_size,
                          uint64_t cluster_size, uint64_t *bytes,
@@ -104,33 +104,33 @@ qcow2_zoned_create(BlockDriverState *bs, const Qcow2ZonedHeader *h,
 /*
  * qemu-img check, in the order in which it is called:
  *
- * Read the table, or what there is of it, before anything is repaired.  *@table
- * is NULL for an image without zones, else to be freed with g_free().  Then,
- * with BDRV_FIX_ERRORS, make a file that was cut off as long as it must be.
+ * Read the table, or what is left of it, before anything is repaired.  *@table
+ * is NULL for an image without zones; otherwise the caller frees it with
+ * g_free().  Then, with BDRV_FIX_ERRORS, make a truncated file long enough.
  */
 int coroutine_fn GRAPH_RDLOCK
 qcow2_zoned_check_read(BlockDriverState *bs, BdrvCheckResult *res,
                        BdrvCheckMode fix, uint64_t **table);
 /*
  * Count the table's clusters in the refcounts that are calculated for the
- * image; all other references have been counted.
+ * image.  All other references have been counted before.
  */
 int coroutine_fn GRAPH_RDLOCK
 qcow2_zoned_check_refcounts(BlockDriverState *bs, BdrvCheckResult *res,
                             void **refcount_table,
                             int64_t *refcount_table_size);
 /*
- * Check the place of the table and every entry of it, and add what is wrong to
- * *@res, which has the result for the rest of the image.  With BDRV_FIX_ERRORS
- * repair it, provided that the rest is in order.
+ * Check the place of the table and every entry, and add the errors to *@res,
+ * which has the result for the rest of the image.  With BDRV_FIX_ERRORS repair
+ * the table, provided that the rest of the image is in order.
  */
 int coroutine_fn GRAPH_RDLOCK
 qcow2_zoned_check_table(BlockDriverState *bs, BdrvCheckResult *res,
                         BdrvCheckMode fix, uint64_t *table);
 
 /*
- * Is the table where it may be: aligned, in the file, and not upon metadata
- * whose place is known without reading from the file?
+ * Check the place of the table: aligned, in the file, and not overlapping
+ * metadata whose place is known without reading from the file.
  */
 int coroutine_fn GRAPH_RDLOCK
 qcow2_zoned_check_place(BlockDriverState *bs, Error **errp);

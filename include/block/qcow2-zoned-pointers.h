@@ -2,16 +2,16 @@
 /*
  * Zoned qcow2 images: the write-pointer table of an open image
  *
- * Holds the table as it is on disk, and is the only code that writes it while
- * the image is open.  What an entry means, and when it may change, is for the
- * caller to know; here an entry changes in memory only once it is durable.
+ * Holds the table as it is on disk, and is the only code that writes the table
+ * while the image is open.  The caller knows what an entry means and when it
+ * may change; here an entry changes in memory only once it is durable.
  *
- * The table is written in blocks, each with the entries of many zones.  Of a
- * block is known whether it is
- *   dirty     the caller says so: a zone of it may have more data than its
- *             entry says, so a flush has to look at it
- *   in doubt  its last write failed, so that on disk it may be as it was or as
- *             it was to be
+ * The table is written in blocks, each with the entries of many zones.  A block
+ * can be
+ *   dirty     the caller says so: a zone of the block may have more data than
+ *             its entry says, so a flush has to look at the zone
+ *   in doubt  the last write of the block failed: the disk may hold the block
+ *             before that write or after it
  */
 #ifndef BLOCK_QCOW2_ZONED_POINTERS_H
 #define BLOCK_QCOW2_ZONED_POINTERS_H
@@ -30,8 +30,8 @@ typedef struct ZonePointer {
 typedef struct Qcow2ZonedPointers {
     /*
      * Held from the first write of changed blocks until the caller's state
-     * agrees with what is on disk.  Whoever writes a block also writes its
-     * neighbours' entries, so two writers must never overlap.
+     * agrees with the disk.  A write of a block also writes the entries of
+     * neighbours, so two writers must never overlap.
      */
     CoMutex lock;
 
@@ -56,7 +56,7 @@ qcow2_zoned_pointers_new(BlockDriverState *bs, const Qcow2ZonedHeader *hdr,
 void qcow2_zoned_pointers_free(Qcow2ZonedPointers *p);
 
 /*
- * Either lock is held by the callers of these.
+ * Callers of these hold either lock.
  */
 /* The write pointer of sequential zone @i on disk, durable; bytes */
 uint64_t qcow2_zoned_pointer(const Qcow2ZonedPointers *p, uint32_t i);
@@ -65,9 +65,9 @@ bool qcow2_zoned_pointer_in_doubt(const Qcow2ZonedPointers *p, uint32_t i);
 bool qcow2_zoned_pointers_in_doubt(const Qcow2ZonedPointers *p);
 
 /*
- * The zone lock is held by the callers of these.
+ * Callers of these hold the zone lock.
  */
-/* Mark the block of zone @i dirty; conventional zones have nothing to mark. */
+/* Mark the block of zone @i dirty; does nothing for a conventional zone. */
 void qcow2_zoned_pointer_mark(Qcow2ZonedPointers *p, uint32_t i);
 /* Is the block of zone @i dirty? */
 bool qcow2_zoned_pointer_is_marked(const Qcow2ZonedPointers *p, uint32_t i);
@@ -77,15 +77,15 @@ bool qcow2_zoned_pointer_is_marked(const Qcow2ZonedPointers *p, uint32_t i);
  */
 bool qcow2_zoned_pointers_next_marked(const Qcow2ZonedPointers *p,
                                       uint32_t *first, uint32_t *end);
-/* Nothing is to be raised in the block of zone @i: it is dirty no more. */
+/* The block of zone @i is no longer dirty: it has nothing to raise. */
 void qcow2_zoned_pointer_unmark(Qcow2ZonedPointers *p, uint32_t i);
 
 /*
  * Write the blocks that @changes (@nr of them, ascending) touch, and those in
  * doubt that have entries of zones [@first, @end), and make them durable.
- * Then, and only then, the entries in memory change too.  Where that fails
- * these blocks are in doubt, all of them, or with @each those alone that could
- * not be written.  p->lock is held, the zone lock is not.
+ * Then, and only then, the entries in memory change too.  On failure all of
+ * these blocks are in doubt; with @each only those that could not be written.
+ * p->lock is held, the zone lock is not.
  */
 int coroutine_fn GRAPH_RDLOCK
 qcow2_zoned_pointers_write(BlockDriverState *bs, Qcow2ZonedPointers *p,

@@ -6,8 +6,8 @@
  * order between data, metadata and write pointers (docs/devel/zoned-qcow2.rst,
  * "What is durable, and when").  It is the only zoned code that waits.
  *
- * All functions but those named otherwise are called with the graph read lock
- * held and without s->lock.  Positions and lengths are in bytes.
+ * Unless a comment says otherwise, functions are called with the graph read
+ * lock held and without s->lock.  Positions and lengths are in bytes.
  */
 #ifndef BLOCK_QCOW2_ZONED_H
 #define BLOCK_QCOW2_ZONED_H
@@ -35,9 +35,9 @@ const Qcow2ZonedHeader *qcow2_zoned_header(const Qcow2Zoned *z);
 #define QCOW2_ZONED_EXTENT_MAX      (1 * GiB)
 
 /*
- * The option zone-extent-size: 0, nothing is mapped ahead, or a power of two
+ * The option zone-extent-size: 0 (nothing is mapped ahead) or a power of two
  * from 512 to QCOW2_ZONED_EXTENT_MAX.  It is set with nothing in flight, and
- * does nothing for an image without zones.
+ * has no effect on an image without zones.
  */
 bool qcow2_zoned_check_extent_size(uint64_t bytes, Error **errp);
 void qcow2_zoned_set_extent_size(BlockDriverState *bs, uint64_t bytes);
@@ -45,8 +45,8 @@ void qcow2_zoned_set_extent_size(BlockDriverState *bs, uint64_t bytes);
 void qcow2_zoned_refresh_limits(BlockDriverState *bs);
 
 /*
- * The rows of qcow2's driver table.  Requests of an image without zones pass
- * straight on to qcow2's own functions, but for the zone calls, which answer
+ * The rows of qcow2's driver table.  Requests of an image without zones go
+ * straight on to qcow2's own functions, except the zone calls, which answer
  * -ENOTSUP.
  */
 int coroutine_fn GRAPH_RDLOCK
@@ -85,14 +85,14 @@ int coroutine_fn GRAPH_RDLOCK
 qcow2_zoned_co_zone_append(BlockDriverState *bs, int64_t *offset,
                            QEMUIOVector *qiov, BdrvRequestFlags flags);
 
-/* .bdrv_co_flush_to_os: the table follows the data it speaks of. */
+/* .bdrv_co_flush_to_os: the table is written after the data below it. */
 int coroutine_fn GRAPH_RDLOCK
 qcow2_zoned_co_flush_to_os(BlockDriverState *bs);
 
 /*
  * For close and inactivate, after the last flush, with nothing in flight: -EIO
- * where the table does not cover what was acknowledged, or may be wrong on
- * disk, because that flush failed.
+ * if the table does not cover what was acknowledged, or may be wrong on disk,
+ * because that flush failed.
  */
 int coroutine_mixed_fn qcow2_zoned_behind(BlockDriverState *bs);
 

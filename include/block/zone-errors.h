@@ -3,9 +3,9 @@
  * Errno values for the conditions that only a zoned block device knows
  *
  * The zoned block API (bdrv_co_zone_*, and bdrv_co_pwritev and friends on a
- * zoned node) returns negative errno values.  A device model has to tell a
- * misplaced write of its guest (answered to the guest, never subject to
- * werror=) from a failing host, so every zoned condition has a value of its
+ * zoned node) returns negative errno values.  A device model has to distinguish
+ * a misplaced write of its guest (answered to the guest, never subject to
+ * werror=) from a failing host.  So every zoned condition has a value of its
  * own, and none of them is EIO, ENOSPC, ENOTSUP, EINVAL or EAGAIN, to which
  * the block layer and the drivers give other meanings.
  *
@@ -69,7 +69,7 @@ typedef enum BlockZoneError {
 } BlockZoneError;
 
 /*
- * What condition @ret (a negative errno) names, for people; NULL if @ret is
+ * A text for people of the condition @ret (a negative errno); NULL if @ret is
  * not one of the above.  This is also the test for "a zoned condition".
  */
 static inline const char *block_zone_strerror(int ret)

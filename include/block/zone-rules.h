@@ -2,6 +2,22 @@
 /*
  * The rules of a zoned disk: states, limits, write pointers
  *
+ * A sequential zone.  Of its last writes W2 is complete; W1, W3 and W4 are in
+ * flight.  All that was accepted before W1 is complete.
+ *
+ *                                   write pointer
+ *   start     complete   acknowledged            capacity      end
+ *   v            v           v           v           v          v
+ *   |============[ W1 ][ W2 ][ W3 ][ W4 ]------------|----------|
+ *
+ *   complete      end of the prefix that is complete (zone_rules_complete())
+ *   acknowledged  end of the highest complete write: a flush that begins
+ *                 now must cover it (zone_rules_acknowledged())
+ *   write pointer end of the last write accepted (zone_rules_wp())
+ *   capacity      no write goes past it (zone_rules_capacity_end())
+ *
+ * The write pointer on disk is never above "complete"; flushes raise it.
+ *
  * Plain C on plain data: a request goes in, a decision comes out.  Nothing in
  * here does I/O, waits, prints or locks.  The caller serialises all calls on
  * one ZoneRules (the qcow2 glue holds its zone mutex), and does the I/O that a
@@ -40,14 +56,14 @@ typedef enum ZoneOpType {
  * Act on all zones that the standards name for it: ZNS 1.1, 3.4.3.1 (Select
  * All): open acts on Closed, close on IO and EO, finish on IO, EO and Closed,
  * reset on IO, EO, Closed and Full.  Conventional, read-only and offline zones
- * are passed over.  Where resources do not suffice nothing changes at all.
- * Offset and length are ignored.  A reset of the whole disk means all, flag or
- * no flag.
+ * are skipped.  If resources do not suffice, nothing changes at all.  Offset
+ * and length are ignored.  A reset of the whole disk means all, with or
+ * without the flag.
  */
 #define ZONE_OP_ALL  (1u << 0)
 /*
  * ZNS reading of close: an explicitly open zone with nothing written becomes
- * Closed.  Without it the virtio and ZBC reading holds: it becomes Empty.
+ * Closed.  Without the flag such a zone becomes Empty, as in virtio and ZBC.
  */
 #define ZONE_OP_ZNS  (1u << 1)
 
@@ -81,20 +97,20 @@ typedef struct ZoneRules ZoneRules;
 typedef enum ZoneWriteStage {
     ZONE_WRITE_ACCEPTED,        /* its data is on its way */
     ZONE_WRITE_COMPLETE,        /* its data, or the zeros for it, are in */
-    ZONE_WRITE_FAILED,          /* what becomes of it hangs on those above */
+    ZONE_WRITE_FAILED,          /* undecided: depends on the writes above */
     ZONE_WRITE_ZEROS,           /* its owner makes its range read as zeros */
     ZONE_WRITE_GIVEN_BACK,      /* the write pointer went back below it */
 } ZoneWriteStage;
 
 /*
  * One write, from its acceptance to zone_write_end().  It belongs to the
- * caller, which keeps it where it is meanwhile, and only reads it.
+ * caller, which must not move or change it meanwhile.
  */
 typedef struct ZoneWrite {
     uint64_t start;             /* absolute: where the data goes */
     uint64_t bytes;
     ZoneWriteStage stage;
-    int error;                  /* negative errno: it can have no turn, fail */
+    int error;                  /* negative errno: gets no turn, must fail */
     struct ZoneWrite *below;    /* neighbours in flight; zone-rules.c only */
     struct ZoneWrite *above;
 } ZoneWrite;
@@ -120,8 +136,8 @@ const ZoneGeometry *zone_rules_geometry(const ZoneRules *zr);
 void zone_rules_load(ZoneRules *zr, uint32_t i, uint64_t wp);
 
 /*
- * Only for tests and for later use: sequential zone @i has become worn out,
- * and is READ_ONLY or OFFLINE from now on.
+ * Only for tests and for later use: sequential zone @i is READ_ONLY or OFFLINE
+ * from now on.
  */
 void zone_rules_set_worn(ZoneRules *zr, uint32_t i, ZoneState state);
 
@@ -139,9 +155,8 @@ uint32_t zone_rules_nr_active(const ZoneRules *zr);
 /* Is a finish or reset of zone @i between zone_op_begin() and _end()? */
 bool zone_rules_op_pending(const ZoneRules *zr, uint32_t i);
 /*
- * May no write be accepted in zone @i just now?  An operation is pending
- * there, a write is stuck, or one has failed and it is not decided what becomes
- * of it.
+ * May no write be accepted in zone @i just now?  True while an operation is
+ * pending there, a write is stuck, or a failed write is undecided.
  */
 bool zone_rules_blocked(const ZoneRules *zr, uint32_t i);
 
@@ -152,15 +167,15 @@ bool zone_rules_blocked(const ZoneRules *zr, uint32_t i);
  *   zone_write_begin()  ->  ACCEPTED
  *   its data is in:         zone_write_complete()  ->  COMPLETE
  *   its data has failed:    zone_write_fail()  ->  one of
- *       GIVEN_BACK  it was the last one accepted, or all above it have failed
- *                   too: the write pointer is at the lowest of these now
- *       ZEROS       one above it is complete: its owner makes the range read
- *                   as zeros, then calls zone_write_complete(), whether that
- *                   went well or not, and answers the write's own error
- *       FAILED      it is not decided yet; it waits until it is GIVEN_BACK or
- *                   ZEROS, which a call for another write of the zone makes it
- *   COMPLETE, and it is to be durable before it answers (BDRV_REQ_FUA), but
- *   the flush failed:       zone_write_give_back()
+ *       GIVEN_BACK  the last one accepted, or all above it have failed too:
+ *                   the write pointer is at the lowest of these now
+ *       ZEROS       a write above it is complete: the owner makes the range
+ *                   read as zeros, then calls zone_write_complete(), whether
+ *                   that succeeded or not, and answers the write's own error
+ *       FAILED      undecided: it waits until a call for another write of the
+ *                   zone makes it GIVEN_BACK or ZEROS
+ *   COMPLETE, must be durable before it answers (BDRV_REQ_FUA), but the flush
+ *   failed:                 zone_write_give_back()
  *
  * Accept a write of [@offset, @offset + @bytes).  @bytes > 0, both multiples
  * of 512, within the disk (the caller has checked).
@@ -173,13 +188,13 @@ bool zone_rules_blocked(const ZoneRules *zr, uint32_t i);
  * pointer, boundary, resources.  The write pointer moves now, so that the next
  * write can be accepted at once.
  *
- * An Empty or Closed zone is opened implicitly, also by a write that fills it
- * (which so needs the resources, for the moment that it is open).
+ * An Empty or Closed zone is opened implicitly, also by a write that fills it:
+ * such a write needs the resources for the moment that the zone is open.
  *
  * Returns 0, or -BLK_ZONE_ERR_*; on error nothing has changed.
- * Must not be called while the zone of @offset is blocked.  (One that a
- * request runs into from a conventional zone does no harm: such a request is
- * refused.)
+ * Must not be called while the zone of @offset is blocked.  (A blocked zone
+ * that a request reaches from a conventional zone does no harm: such a request
+ * is refused.)
  */
 int zone_write_begin(ZoneRules *zr, uint64_t offset, uint64_t bytes,
                      ZoneWrite *w);
@@ -194,24 +209,24 @@ int zone_append_begin(ZoneRules *zr, uint64_t offset, uint64_t bytes,
                       ZoneWrite *w);
 
 /*
- * The data of @w (ACCEPTED) is in, or the zeros for it (ZEROS): it is
- * complete.  Failed writes below it that were not decided become ZEROS.
+ * The data of @w (ACCEPTED) is in, or the zeros for it (ZEROS): @w is complete.
+ * Undecided failed writes below @w become ZEROS.
  */
 void zone_write_complete(ZoneRules *zr, ZoneWrite *w);
 
 /*
- * The data of @w (ACCEPTED) has failed.  Where it and writes next to it are
- * given back, this happens in one step.  A zone that this takes out of Full
- * becomes Closed, whatever the limits are (as after a crash, only new
- * activations are refused then), or Empty with nothing left; a Closed one with
- * nothing left becomes Empty; an open one stays open.
+ * The data of @w (ACCEPTED) has failed.  @w and writes next to it are given
+ * back in one step.  A zone that this takes out of Full becomes Closed,
+ * whatever the limits are (as after a crash, only new activations are refused
+ * then), or Empty if nothing is left.  A Closed zone with nothing left becomes
+ * Empty; an open one stays open.
  */
 void zone_write_fail(ZoneRules *zr, ZoneWrite *w);
 
 /*
- * @w (COMPLETE, not ended) could not be made durable.  If it is still the last
- * one accepted it is given back, as a failed one is, and true is returned; else
- * it stays.
+ * @w (COMPLETE, not ended) could not be made durable.  If @w is still the last
+ * one accepted, it is given back as a failed write is, and the result is true.
+ * Otherwise it stays.
  */
 bool zone_write_give_back(ZoneRules *zr, ZoneWrite *w);
 
@@ -220,13 +235,14 @@ void zone_write_end(ZoneRules *zr, ZoneWrite *w);
 
 /*
  * Turns.  What a write needs before its data can go out is made in the order
- * of acceptance.  A zone has a frontier (bytes, absolute): what lies below it
- * is made.  A write has its turn when the frontier has reached its start, and
- * is ready when it has reached its end; until then one in its turn, and it
- * alone, makes what is missing, also further ahead, and moves the frontier.
- * The frontier goes down to the write pointer where a write is given back and
- * where an operation ends, and so it is in a zone that is written for the first
- * time, or was not for long.
+ * of acceptance.  A zone has a frontier (bytes, absolute): everything that is
+ * needed below it is made.  A write has its turn when the frontier has reached
+ * the start of the write, and is ready when the frontier has reached its end.
+ * In between only this write makes what is missing, also further ahead, and
+ * moves the frontier.
+ * The frontier is the write pointer in a zone that was never written, or not
+ * for long, and returns to the write pointer when a write is given back and
+ * when an operation ends.
  * A write to conventional zones is ready at once.
  */
 bool zone_write_has_turn(const ZoneRules *zr, const ZoneWrite *w);
@@ -235,13 +251,13 @@ uint64_t zone_rules_frontier(const ZoneRules *zr, uint32_t i);
 /* What @w, in its turn, needs is made, up to @frontier (at least its end). */
 void zone_write_ready(ZoneRules *zr, ZoneWrite *w, uint64_t frontier);
 /*
- * What @w, in its turn, needs cannot be made: it and all accepted above it,
- * none of which can have had its turn, get @error (negative errno).  They fail,
- * each in a call of its own; the zone is blocked until the last has.
+ * What @w, in its turn, needs cannot be made.  @w and all writes accepted above
+ * it get @error (negative errno); none of these can have had its turn.  Each
+ * then fails in a call of its own; the zone is blocked until the last has.
  */
 void zone_write_stuck(ZoneRules *zr, ZoneWrite *w, int error);
 
-/* Writes in flight in zone @i.  Those to conventional zones are not counted. */
+/* Writes in flight in zone @i; 0 for a conventional zone. */
 uint32_t zone_rules_in_flight(const ZoneRules *zr, uint32_t i);
 
 /*
@@ -258,9 +274,9 @@ uint64_t zone_rules_complete(const ZoneRules *zr, uint32_t i);
 uint64_t zone_rules_acknowledged(const ZoneRules *zr, uint32_t i);
 
 /*
- * Changes with each reset and finish of zone @i that succeeds: a sample of
- * zone_rules_complete() that is older is void.  What is given back changes
- * nothing here: a sample above the write pointer is cut down to it.
+ * Changes with each reset and finish of zone @i that succeeds: an older sample
+ * of zone_rules_complete() is void.  A write that is given back does not change
+ * the generation: a sample above the write pointer is cut down to the pointer.
  */
 uint32_t zone_rules_generation(const ZoneRules *zr, uint32_t i);
 
@@ -304,17 +320,17 @@ void zone_op_close(ZoneRules *zr, unsigned flags, uint32_t first,
                    uint32_t end);
 
 /*
- * Finish and reset, zone by zone: zone_op_begin() tells whether there is
- * anything to change in zone @i, and marks it pending then.  The caller waits
- * until nothing is in flight there, makes the change durable, and calls
- * zone_op_end(), which takes the new state (@ok) or leaves the old one.
+ * Finish and reset, zone by zone: zone_op_begin() returns whether there is
+ * anything to change in zone @i, and if so marks the zone pending.  The caller
+ * waits until nothing is in flight there, makes the change durable, and calls
+ * zone_op_end(), which sets the new state (@ok) or keeps the old one.
  * Must not be called while an operation is pending on zone @i.
  *
- * A reset of an Empty zone changes nothing.  A finish of a Full one, but for
- * ZONE_OP_ALL, is an operation like others: a write in flight could still take
- * it out of Full, and its pointer may not be durable yet.  Finish needs no
- * open or active slot.  Write pointers may go down while an operation waits:
- * look at them only once nothing is in flight.
+ * A reset of an Empty zone changes nothing.  A finish of a Full zone (not with
+ * ZONE_OP_ALL) is an operation like others: a write in flight could still take
+ * the zone out of Full, and its pointer may not be durable yet.  Finish needs
+ * no open or active slot.  Write pointers may go down while an operation
+ * waits: look at them only when nothing is in flight.
  */
 bool zone_op_begin(ZoneRules *zr, ZoneOpType type, unsigned flags, uint32_t i);
 void zone_op_end(ZoneRules *zr, ZoneOpType type, uint32_t i, bool ok);

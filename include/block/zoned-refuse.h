@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What a zoned node does not take, and why
+ * What a zoned node refuses, and why
  *
- * Operations that would change a zoned node's data, size or chain without its
- * write pointers knowing are refused before they touch anything.  Who may
- * write to a zoned node at all is decided where the edge to it is made (see
- * blk_set_zoned_aware()); what is left is here, as one table from operation
- * to error text.
+ * Operations that would change a zoned node's data, size or chain but not its
+ * write pointers are refused before they touch anything.  Which parents may
+ * write to a zoned node at all is decided when the edge to the node is made
+ * (see blk_set_zoned_aware()).  All other refusals are here, as one table from
+ * operation to error text.
  */
 #ifndef BLOCK_ZONED_REFUSE_H
 #define BLOCK_ZONED_REFUSE_H
@@ -32,7 +32,7 @@ typedef enum BdrvZonedOp {
 
 /*
  * True, with an error that names the node and the rule, if @bs has host-managed
- * zones and so does not take @op.  Else false, and nothing happens.
+ * zones and therefore refuses @op.  Otherwise false.
  * @errp may be NULL.  Any thread that may look at @bs->bl.
  */
 bool bdrv_zoned_refuse(BlockDriverState *bs, BdrvZonedOp op, Error **errp);
@@ -42,15 +42,15 @@ int bdrv_zoned_check(BlockDriverState *bs, BdrvZonedOp op, Error **errp);
 
 /*
  * For jobs that copy @bs, with @sync, into an image that they make first: true,
- * with an error, if the job would be refused because of zones.  To be asked
- * before the image is made, since that empties a file that is there.
+ * with an error, if the job would be refused because of zones.  To be called
+ * before the image is made, since making it empties an existing file.
  */
 bool GRAPH_RDLOCK
 bdrv_zoned_refuse_copy_job(BlockDriverState *bs, MirrorSyncMode sync,
                            Error **errp);
 
 /*
- * The same for whoever is about to make the image @filename with the backing
+ * The same for code that is about to make the image @filename with the backing
  * file @backing, whose format is @fmt.  Main loop only.
  */
 bool bdrv_zoned_refuse_backing_file(const char *filename, const char *backing,
@@ -58,8 +58,8 @@ bool bdrv_zoned_refuse_backing_file(const char *filename, const char *backing,
 
 /*
  * For copies that are about to make @filename anew: true, with an error, if
- * there is a zoned image there now, which the caller's user more likely
- * wanted to write into.  Main loop only; with or without the graph lock, as
+ * @filename is a zoned image now; the user more likely wanted to write into
+ * that image.  Main loop only; with or without the graph lock, as
  * bdrv_img_create() is called.
  */
 bool bdrv_zoned_refuse_overwrite(const char *filename, Error **errp);
