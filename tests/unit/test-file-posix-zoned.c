@@ -24,8 +24,6 @@
 #define CHUNK           (8 * KiB)
 #define LAST_ERRNO      133
 
-static char *path;
-
 /* What the kernel reports as pointers; the first zone is conventional. */
 static uint64_t kernel_wp[NR_ZONES];
 
@@ -55,21 +53,10 @@ static int kernel_ioctl(unsigned long request, void *arg)
 /* NULL if the file system has no O_DIRECT: then the test is skipped. */
 static BlockBackend *open_file(bool direct, bool zoned)
 {
+    BlockDriverState *bs = open_path(direct);
     BlockBackend *blk;
-    QDict *options = qdict_new();
-    BlockDriverState *bs;
-    Error *local_err = NULL;
 
-    memset(&calls, 0, sizeof(calls));
-    qdict_put_str(options, "driver", "file");
-    qdict_put_str(options, "filename", path);
-    qdict_put_str(options, "locking", "off");
-    bs = bdrv_open(NULL, NULL, options,
-                   BDRV_O_RDWR | (direct ? BDRV_O_NOCACHE : 0), &local_err);
     if (!bs) {
-        g_assert_true(direct);
-        g_test_skip(error_get_pretty(local_err));
-        error_free(local_err);
         return NULL;
     }
     blk = blk_new(qemu_get_aio_context(), BLK_PERM_ALL, BLK_PERM_ALL);
@@ -91,12 +78,6 @@ static BlockBackend *open_file(bool direct, bool zoned)
     }
     calls.do_ioctl = kernel_ioctl;
     return blk;
-}
-
-static void close_file(BlockBackend *blk)
-{
-    memset(&calls, 0, sizeof(calls));
-    blk_unref(blk);
 }
 
 static void want_wps(BlockBackend *blk, uint64_t one, uint64_t two,

@@ -16,26 +16,13 @@
 #define IMAGE_SIZE      MiB
 #define CHUNK           (8 * KiB)
 
-static char *path;
-
 /* NULL if the file system has no O_DIRECT: then the test is skipped. */
 static BlockBackend *open_file(bool direct)
 {
+    BlockDriverState *bs = open_path(direct);
     BlockBackend *blk;
-    QDict *options = qdict_new();
-    BlockDriverState *bs;
-    Error *local_err = NULL;
 
-    memset(&calls, 0, sizeof(calls));
-    qdict_put_str(options, "driver", "file");
-    qdict_put_str(options, "filename", path);
-    qdict_put_str(options, "locking", "off");
-    bs = bdrv_open(NULL, NULL, options,
-                   BDRV_O_RDWR | (direct ? BDRV_O_NOCACHE : 0), &local_err);
     if (!bs) {
-        g_assert_true(direct);
-        g_test_skip(error_get_pretty(local_err));
-        error_free(local_err);
         return NULL;
     }
     blk = blk_new(qemu_get_aio_context(), BLK_PERM_ALL, BLK_PERM_ALL);
@@ -43,12 +30,6 @@ static BlockBackend *open_file(bool direct)
     bdrv_unref(bs);
     memset(&calls, 0, sizeof(calls));
     return blk;
-}
-
-static void close_file(BlockBackend *blk)
-{
-    memset(&calls, 0, sizeof(calls));
-    blk_unref(blk);
 }
 
 /* Write a chunk of @byte from a buffer at @shift bytes after an aligned one. */
