@@ -11,6 +11,8 @@ from .model import Disk, Failure, Zones, as_size
 # Seconds to wait for an answer.  QEMU answers at once, whatever the guest
 # does; where another client has the socket it never does.
 PATIENCE = 10
+# … and to see whether it ends
+ENDING = .5
 
 
 class Refused(Failure):
@@ -75,6 +77,8 @@ class Connection:
         except OSError:
             data = b''
         if not data:
+            while self._take() is not None:
+                pass
             if self.shut_down:
                 raise Gone('the guest has shut down', True)
             raise Gone(f'{self.path}: QEMU has closed the connection' if
@@ -134,12 +138,16 @@ class Connection:
             raise Failure(f'{self.path}: no answer to {command} within '
                           f'{PATIENCE} s') from None
 
-    def events(self):
-        """Take in what has come without being asked for."""
-        while select.select([self], [], [], 0)[0]:
+    def events(self, seconds=0):
+        """Take in what comes without being asked for.  Raises Gone."""
+        deadline = time.monotonic() + seconds
+        while select.select([self], [], [],
+                            max(deadline - time.monotonic(), 0))[0]:
             self._receive()
-        while self._take() is not None:
-            pass
+            while self._take() is not None:
+                pass
+        if self.shut_down:
+            raise Gone('the guest has shut down', True)
 
 
 class Node:
@@ -202,6 +210,10 @@ class Node:
                         as_size(page, 'open'), as_size(page, 'active'))
         except Gone:
             raise
+        except Refused as e:
+            # One that is ending gives up its nodes before it hangs up.
+            self.connection.events(ENDING)
+            raise Failure(f'node {self.node}: {e}') from None
         except (Failure, KeyError, TypeError, ValueError) as e:
             text = str(e)
             if isinstance(e, KeyError):

@@ -72,8 +72,6 @@ class Screen:
             ready = select.select(sources, [], [], left)[0]
             if connection in ready:
                 connection.events()
-                if connection.shut_down:
-                    raise Gone('the guest has shut down', True)
             if self.ours in ready:
                 try:
                     self.ours.recv(4096)

@@ -110,6 +110,35 @@ def test_watch_daemon(folder):
                for line in shown.lines())
 
 
+def test_watch_ending(folder):
+    """--watch: one that is ending may refuse the last report before it hangs
+    up, which is none of an error either"""
+    for daemon in (False, True):
+        with Asked(folder, daemon=daemon) as asked:
+            def ending(number, qemu=asked.qemu):
+                if number < 2:
+                    return None
+                if not qemu.daemon:
+                    qemu.event('SHUTDOWN')
+                qemu.client.sendall(b'{"error": {"class": "GenericError", '
+                                    b'"desc": "no node"}}\n')
+                return b''
+            asked.qemu.before_report = ending
+            shown = watched(asked, '--watch=0.05').finish()
+        equal(shown.status, 0)
+        left_clean(shown)
+
+
+def test_watch_refused(folder):
+    """--watch: a node that is gone while QEMU goes on is an error"""
+    with Asked(folder) as asked:
+        asked.qemu.before_report = lambda number: None if number < 2 else \
+            b'{"error": {"class": "GenericError", "desc": "no node"}}\n'
+        shown = watched(asked, '--watch=0.05').finish()
+    equal(shown.status, 1)
+    assert 'zonemap: error: node disk: no node' in shown.lines()
+
+
 def test_watch_resized(folder):
     """--watch draws anew at once when the terminal's size changes"""
     with Asked(folder, {'disk': ('qcow2', disks.zones('F.' * 2000))}) as \
