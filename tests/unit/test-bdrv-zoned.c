@@ -489,9 +489,20 @@ static void test_fua(void)
     /* One that does not know the flag never sees it; one that does, does all */
     g_assert_cmpint(dev.append_flags, ==, 0);
     blk_bs(blk)->supported_write_flags = BDRV_REQ_FUA;
+    blk_flush(blk);
+    dev.flushes = 5;
     g_assert_cmpint(append(blk, 0, 4 * KiB, 0, NULL), ==, 0);
     g_assert_cmpint(dev.append_flags, ==, BDRV_REQ_FUA);
     g_assert_cmpuint(dev.flushes, ==, 5);
+
+    /* It leaves nothing to flush, unless it failed. */
+    blk_flush(blk);
+    g_assert_cmpuint(dev.flushes, ==, 5);
+    dev.fail = EIO;
+    g_assert_cmpint(append(blk, 0, 4 * KiB, 0, NULL), ==, -EIO);
+    dev.fail = 0;
+    blk_flush(blk);
+    g_assert_cmpuint(dev.flushes, ==, 6);
 
     blk_unref(blk);
 }
