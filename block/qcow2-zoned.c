@@ -120,6 +120,7 @@ void qcow2_zoned_refresh_limits(BlockDriverState *bs)
         return;
     }
     bl->zoned = BLK_Z_HM;
+    bl->zone_mgmt_durable = true;
     bl->zone_size = z->hdr.zone_size;
     bl->nr_zones = z->hdr.nr_zones;
     bl->max_active_zones = z->hdr.max_active;

@@ -31,6 +31,7 @@ static struct {
     int64_t zone_size;
     int64_t disk_size;
     int64_t wp[NR_ZONES];
+    bool durable;           /* an operation that is done needs no flush */
 
     /* What came */
     unsigned appends, mgmts, reports, writes, flushes, flushes_to_os;
@@ -86,6 +87,7 @@ static void test_refresh_limits(BlockDriverState *bs, Error **errp)
     bs->bl.zone_size = dev.zone_size;
     bs->bl.nr_zones = NR_ZONES;
     bs->bl.max_append_sectors = 128;
+    bs->bl.zone_mgmt_durable = dev.durable;
     bs->bl.max_open_zones = 3;
     bs->bl.max_active_zones = 4;
     bs->bl.write_granularity = 512;
@@ -189,6 +191,21 @@ static BlockDriver bdrv_test_filter = {
 static BlockDriverState *zoned_node(const char *name, int flags)
 {
     return bdrv_new_open_driver(&bdrv_test_zoned, name, flags, &error_abort);
+}
+
+static BlockDriverState *open_above(const char *driver, const char *name,
+                                    const char *file, Error **errp)
+{
+    QDict *opts = qdict_new();
+
+    qdict_put_str(opts, "driver", driver);
+    qdict_put_str(opts, "node-name", name);
+    qdict_put_str(opts, g_str_equal(driver, "blkdebug") ? "image" : "file",
+                  file);
+    if (g_str_equal(driver, "throttle")) {
+        qdict_put_str(opts, "throttle-group", "tg");
+    }
+    return bdrv_open(NULL, NULL, opts, BDRV_O_RDWR, errp);
 }
 
 /* A zoned node with one user that knows zones and may do everything */
@@ -505,6 +522,42 @@ static void test_fua(void)
     g_assert_cmpuint(dev.flushes, ==, 6);
 
     blk_unref(blk);
+}
+
+/*
+ * cache=writethrough and an operation: its flush can fail; where the driver has
+ * made it durable already there is none.
+ */
+static void test_durable_mgmt(void)
+{
+    static const BlockZoneOp ops[] = { BLK_ZO_RESET, BLK_ZO_FINISH };
+
+    for (int durable = 0; durable <= 1; durable++) {
+        BlockDriverState *bs, *top;
+        BlockBackend *blk;
+
+        dev_reset();
+        dev.durable = durable;
+        bs = zoned_node("disk0", BDRV_O_RDWR);
+        top = open_above("raw", "top", "disk0", &error_abort);
+        blk = blk_new(qemu_get_aio_context(), BLK_PERM_WRITE, BLK_PERM_ALL);
+        blk_set_zoned_aware(blk, true);
+        blk_insert_bs(blk, top, &error_abort);
+        blk_set_enable_write_cache(blk, false);
+
+        dev.fail_flush = EIO;
+        for (int i = 0; i < ARRAY_SIZE(ops); i++) {
+            g_assert_cmpint(mgmt(blk, ops[i], 0, ZONE_SIZE, 0), ==,
+                            durable ? 0 : -EIO);
+            g_assert_cmpuint(dev.mgmts, ==, i + 1);
+            g_assert_cmpuint(dev.flushes, ==, durable ? 0 : i + 1);
+        }
+        dev.fail_flush = 0;
+
+        blk_unref(blk);
+        bdrv_unref(top);
+        bdrv_unref(bs);
+    }
 }
 
 static void test_fua_unsafe(void)
@@ -929,21 +982,6 @@ static void test_read_only(void)
     blk_unref(blk);
 }
 
-static BlockDriverState *open_above(const char *driver, const char *name,
-                                    const char *file, Error **errp)
-{
-    QDict *opts = qdict_new();
-
-    qdict_put_str(opts, "driver", driver);
-    qdict_put_str(opts, "node-name", name);
-    qdict_put_str(opts, g_str_equal(driver, "blkdebug") ? "image" : "file",
-                  file);
-    if (g_str_equal(driver, "throttle")) {
-        qdict_put_str(opts, "throttle-group", "tg");
-    }
-    return bdrv_open(NULL, NULL, opts, BDRV_O_RDWR, errp);
-}
-
 static void test_forwarding(void)
 {
     static const char *const drivers[] = { "raw", "throttle", "blkdebug" };
@@ -1160,6 +1198,7 @@ int main(int argc, char **argv)
     g_test_add_func("/zoned/flush-generation", test_flush_generation);
     g_test_add_func("/zoned/fua", test_fua);
     g_test_add_func("/zoned/fua/unsafe", test_fua_unsafe);
+    g_test_add_func("/zoned/fua/operations", test_durable_mgmt);
     g_test_add_func("/zoned/flags", test_flags);
     g_test_add_func("/zoned/bounds", test_bounds);
     g_test_add_func("/zoned/too-long", test_too_long);
