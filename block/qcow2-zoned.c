@@ -57,7 +57,7 @@ Qcow2Zoned *qcow2_zoned_new(BlockDriverState *bs, const Qcow2ZonedHeader *h,
         .nr_conventional = h->nr_conventional,
         .max_active = h->max_active,
         .max_open = h->max_open,
-        .max_append = MIN(h->zone_capacity, QCOW2_ZONED_MAX_APPEND),
+        .max_append = MIN(h->zone_capacity, BDRV_REQUEST_MAX_BYTES),
     });
     if (!z->pointers || !z->rules) {
         error_setg(errp, "Not enough memory for the state of %" PRIu32

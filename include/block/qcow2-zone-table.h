@@ -15,8 +15,6 @@
 #define QCOW2_ZONED_EXT_SIZE         44
 #define QCOW2_ZONED_MAX_ZONES        (1u << 20)
 #define QCOW2_ZONED_ENTRY_SIZE       8
-/* Largest append that a zoned image takes; see zone-rules.h max_append. */
-#define QCOW2_ZONED_MAX_APPEND       (4u << 20)
 
 /* The header extension, decoded. */
 typedef struct Qcow2ZonedHeader {

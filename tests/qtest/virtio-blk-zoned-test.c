@@ -11,6 +11,9 @@
 
 /* Configuration */
 
+/* Sectors that the block layer takes in one request */
+#define LONGEST     ((uint32_t)INT32_MAX / 512)
+
 static uint32_t zcfg(Disk *d, size_t field)
 {
     return qvirtio_config_readl(d->vdev, field);
@@ -34,21 +37,75 @@ static void test_config(void)
                      ==, VIRTIO_BLK_Z_HM);
     disk_stop(d);
 
-    /* No limits; the append limit is the 4 MiB that one can carry */
+    /* No limits; the append limit is the zone */
     image_new_opts("disk.qcow2", "zoned=on,zone.size=8M", "64M");
     d = disk_start(",logical_block_size=4096,physical_block_size=4096");
     g_assert_cmpuint(ZCFG(d, max_open_zones), ==, 0);
     g_assert_cmpuint(ZCFG(d, max_active_zones), ==, 0);
-    g_assert_cmpuint(ZCFG(d, max_append_sectors), ==, 8192);
+    g_assert_cmpuint(ZCFG(d, max_append_sectors), ==, 16384);
     g_assert_cmpuint(ZCFG(d, write_granularity), ==, 4096);
     disk_stop(d);
 
-    /* 1 TiB is the largest zone that zone_sectors can tell */
+    /*
+     * 1 TiB is the largest zone that zone_sectors can tell; the append limit
+     * is what the block layer takes, in whole blocks.
+     */
     image_new_opts("disk.qcow2", "zoned=on,zone.size=1T", "4T");
+    d = disk_start(",logical_block_size=4096,physical_block_size=4096");
+    g_assert_cmpuint(ZCFG(d, max_append_sectors), ==, LONGEST - 7);
+    disk_stop(d);
     d = disk_start("");
+    g_assert_cmpuint(ZCFG(d, max_append_sectors), ==, LONGEST);
     g_assert_cmphex(ZCFG(d, zone_sectors), ==, 1u << 31);
     g_assert_cmpuint(do_append(d, 3ull << 31, 8, NULL), ==, VIRTIO_BLK_S_OK);
     disk_stop(d);
+}
+
+/* Requests of the most that the block layer takes, and longer ones */
+static void test_long(void)
+{
+    const uint32_t zone = 1u << 22;
+    const uint64_t longest = LONGEST * 512ull;
+    g_autofree char *path = image_path("disk.qcow2");
+    g_autofree char *cmd = g_strdup_printf(
+        "-blockdev file,node-name=proto,filename=%s,discard=unmap,"
+        "detect-zeroes=unmap -blockdev qcow2,node-name=disk,file=proto", path);
+    Zone z;
+    Disk *d;
+
+    /* Zones of 2 GiB, one is conventional; what is appended takes no room. */
+    image_new_opts("disk.qcow2", "zoned=on,zone.size=2G,"
+                   "zone.conventional_zones=1", "8G");
+    d = disk_start_cmd(cmd, ",rerror=stop,werror=stop");
+    disk_setup(d, 1, 0);
+    g_assert_cmpuint(ZCFG(d, max_append_sectors), ==, LONGEST);
+
+    g_assert_cmpuint(io_do_long(d, VIRTIO_BLK_T_ZONE_APPEND, zone,
+                                longest + 512, 0), ==,
+                     VIRTIO_BLK_S_ZONE_INVALID_CMD);
+    g_assert_cmpuint(do_report(d, zone, 1, &z), ==, 1);
+    g_assert_cmpuint(z.z_wp, ==, zone);
+    g_assert_cmpuint(io_do_long(d, VIRTIO_BLK_T_ZONE_APPEND, zone, longest, 0),
+                     ==, VIRTIO_BLK_S_OK);
+    g_assert_cmpuint(do_report(d, zone, 1, &z), ==, 1);
+    g_assert_cmpuint(z.z_wp, ==, zone + LONGEST);
+
+    /* Reads: to the end of a zone, then over it, then too long */
+    g_assert_cmpuint(io_do_long(d, VIRTIO_BLK_T_IN, zone + 1, 0, longest), ==,
+                     VIRTIO_BLK_S_OK);
+    g_assert_cmpuint(io_do_long(d, VIRTIO_BLK_T_IN, zone + 2, 0, longest), ==,
+                     VIRTIO_BLK_S_ZONE_INVALID_CMD);
+    for (uint32_t start = 0; start <= 1; start++) {
+        for (unsigned i = 0; i < 2; i++) {
+            /* That of any disk, of whatever zones it is */
+            g_assert_cmpuint(io_do_long(d, VIRTIO_BLK_T_IN, start * zone + i, 0,
+                                        longest + 512), ==,
+                             VIRTIO_BLK_S_IOERR);
+        }
+    }
+    g_assert_true(is_running(d));
+    disk_stop(d);
+    check_image();
 }
 
 static void test_features(void)
@@ -1075,6 +1132,7 @@ int main(int argc, char **argv)
 {
     static const Test tests[] = {
         { "config", test_config },
+        { "long", test_long },
         { "features", test_features },
         { "plain-drive-has-no-zones", test_plain },
         { "realize-refuses", test_refused },

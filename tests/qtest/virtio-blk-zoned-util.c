@@ -327,6 +327,38 @@ uint8_t io_do(Disk *d, Layout layout, uint32_t type, uint64_t sector,
                                 in_len, false), in);
 }
 
+uint8_t io_do_long(Disk *d, uint32_t type, uint64_t sector, uint64_t out_len,
+                   uint64_t in_len)
+{
+    const size_t piece = 16 * 1024 * 1024;
+    QVirtQueue *vq = d->vq[0];
+    struct virtio_blk_outhdr hdr = {
+        .type = cpu_to_le32(type),
+        .sector = cpu_to_le64(sector),
+    };
+    uint64_t data = guest_alloc(&d->qs->alloc, piece);
+    Io *io = g_new0(Io, 1);
+    uint32_t head;
+
+    io->d = d;
+    io->addr = guest_alloc(&d->qs->alloc, sizeof(hdr));
+    io->in_len = out_len ? 8 : 0;
+    io->in = guest_alloc(&d->qs->alloc, io->in_len + 1);
+    qtest_memwrite(d->qts, io->addr, &hdr, sizeof(hdr));
+    qtest_memset(d->qts, data, 0, piece);
+    qtest_writeb(d->qts, io->in + io->in_len, PENDING);
+
+    qvirtqueue_reset_pool(vq);
+    head = qvirtqueue_add(d->qts, vq, io->addr, sizeof(hdr), false, true);
+    for (uint64_t left = out_len + in_len; left; left -= MIN(left, piece)) {
+        qvirtqueue_add(d->qts, vq, data, MIN(left, piece), in_len, true);
+    }
+    qvirtqueue_add(d->qts, vq, io->in, io->in_len + 1, true, false);
+    qvirtqueue_kick(d->qts, d->vdev, vq, head);
+    guest_free(&d->qs->alloc, data);
+    return io_wait(io, NULL);
+}
+
 uint8_t do_mgmt(Disk *d, uint32_t type, uint64_t sector)
 {
     return io_do(d, SPLIT, type, sector, NULL, 0, NULL, 0);

@@ -23,7 +23,7 @@
 #define OPTS            "zoned=on,zone.size=1M,zone.capacity=768K," \
                         "zone.conventional_zones=1," \
                         "zone.max_active_zones=3,zone.max_open_zones=2"
-#define APPEND_MAX      CAP     /* sectors: the smaller of capacity and 4 MiB */
+#define APPEND_MAX      CAP     /* sectors */
 
 #define SLOT            4
 #define TIMEOUT_US      (30 * 1000 * 1000)
@@ -119,6 +119,13 @@ uint8_t io_status(Io *io);
 void io_free(Io *io);
 /* Wait for it, copy what came in to @in, and free it */
 uint8_t io_wait(Io *io, void *in);
+
+/*
+ * A read of @in_len or an append of @out_len bytes, more than the guest has,
+ * with the same memory (zeroes) in all descriptors; returns its status.
+ */
+uint8_t io_do_long(Disk *d, uint32_t type, uint64_t sector, uint64_t out_len,
+                   uint64_t in_len);
 
 /* A request by itself; returns its status */
 uint8_t io_do(Disk *d, Layout layout, uint32_t type, uint64_t sector,

@@ -31,6 +31,8 @@ static struct {
     int64_t zone_size;
     int64_t disk_size;
     int64_t wp[NR_ZONES];
+    uint32_t max_append;    /* sectors */
+    uint32_t alignment;
     bool durable;           /* an operation that is done needs no flush */
 
     /* What came */
@@ -50,6 +52,8 @@ static void dev_reset(void)
     memset(&dev, 0, sizeof(dev));
     dev.zone_size = ZONE_SIZE;
     dev.disk_size = DISK_SIZE;
+    dev.max_append = 128;
+    dev.alignment = 512;
     for (int i = 0; i < NR_ZONES; i++) {
         dev.wp[i] = i * dev.zone_size;
     }
@@ -82,11 +86,11 @@ static int64_t coroutine_fn GRAPH_RDLOCK test_co_getlength(BlockDriverState *bs)
 
 static void test_refresh_limits(BlockDriverState *bs, Error **errp)
 {
-    bs->bl.request_alignment = 512;
+    bs->bl.request_alignment = dev.alignment;
     bs->bl.zoned = BLK_Z_HM;
     bs->bl.zone_size = dev.zone_size;
     bs->bl.nr_zones = NR_ZONES;
-    bs->bl.max_append_sectors = 128;
+    bs->bl.max_append_sectors = dev.max_append;
     bs->bl.zone_mgmt_durable = dev.durable;
     bs->bl.max_open_zones = 3;
     bs->bl.max_active_zones = 4;
@@ -684,6 +688,61 @@ static void test_bounds(void)
  * An append too long for its zone is for the driver to answer, also where it
  * would not fit in the disk: a device model has to tell it from an I/O error.
  */
+static void check_append_limit(BlockBackend *blk, int64_t limit)
+{
+    g_assert_cmpuint(blk_bs(blk)->bl.max_append_sectors, ==, limit / 512);
+    if (limit > 64 * KiB) {
+        return;
+    }
+    dev.appends = 0;
+    g_assert_cmpint(append(blk, 0, limit, 0, NULL), ==, 0);
+    g_assert_cmpuint(dev.appends, ==, 1);
+    g_assert_cmpint(append(blk, 0, limit + dev.alignment, 0, NULL), ==,
+                    -BLK_ZONE_ERR_INVALID_APPEND);
+    g_assert_cmpuint(dev.appends, ==, 1);
+}
+
+/* What the driver says, what goes into a request, and whole blocks */
+static void test_append_limit(void)
+{
+    static const struct {
+        uint32_t max_append, alignment, max_transfer;
+        int64_t limit;
+    } t[] = {
+        { 128, 512, 0, 64 * KiB },
+        { 127, 4096, 0, 60 * KiB },
+        { 128, 512, 32 * KiB, 32 * KiB },
+        { 32, 512, 32 * KiB, 16 * KiB },
+        { 128, 4096, 512 * MiB, 64 * KiB },
+        { UINT32_MAX, 512, 0, 2 * GiB - 512 },
+        { UINT32_MAX, 4096, 0, 2 * GiB - 4 * KiB },
+        { UINT32_MAX, 512, 1 * GiB, 1 * GiB },
+    };
+
+    for (int i = 0; i < ARRAY_SIZE(t); i++) {
+        BlockDriverState *bs, *top;
+        QDict *opts = qdict_new();
+        BlockBackend *blk;
+
+        dev_reset();
+        dev.max_append = t[i].max_append;
+        dev.alignment = t[i].alignment;
+        bs = zoned_node("disk0", BDRV_O_RDWR);
+        qdict_put_str(opts, "driver", "blkdebug");
+        qdict_put_str(opts, "image", "disk0");
+        qdict_put_int(opts, "max-transfer", t[i].max_transfer);
+        top = bdrv_open(NULL, NULL, opts, BDRV_O_RDWR, &error_abort);
+        blk = blk_new(qemu_get_aio_context(), BLK_PERM_WRITE, BLK_PERM_ALL);
+        blk_set_zoned_aware(blk, true);
+        blk_insert_bs(blk, top, &error_abort);
+        check_append_limit(blk, t[i].limit);
+
+        blk_unref(blk);
+        bdrv_unref(top);
+        bdrv_unref(bs);
+    }
+}
+
 static void test_too_long(void)
 {
     BlockBackend *blk;
@@ -1201,6 +1260,7 @@ int main(int argc, char **argv)
     g_test_add_func("/zoned/fua/operations", test_durable_mgmt);
     g_test_add_func("/zoned/flags", test_flags);
     g_test_add_func("/zoned/bounds", test_bounds);
+    g_test_add_func("/zoned/append-limit", test_append_limit);
     g_test_add_func("/zoned/too-long", test_too_long);
     g_test_add_func("/zoned/zone-size-64", test_zone_size_64);
     g_test_add_func("/zoned/tracking/parallel", test_append_in_parallel);
