@@ -9,6 +9,7 @@
  */
 #include "qemu/osdep.h"
 #include "qemu/cutils.h"
+#include "qemu/memalign.h"
 #include "qemu/range.h"
 #include "qapi/error.h"
 #include "qobject/qdict.h"
@@ -179,7 +180,10 @@ int coroutine_fn qcow2_zoned_check_place(BlockDriverState *bs, Error **errp)
     return 0;
 }
 
-/* Read the table, whose place has been checked, and check every entry. */
+/*
+ * Read the table, whose place has been checked, check every entry, and turn it
+ * into its write pointer.
+ */
 static uint64_t * coroutine_fn GRAPH_RDLOCK
 load_table(BlockDriverState *bs, Error **errp)
 {
@@ -187,8 +191,7 @@ load_table(BlockDriverState *bs, Error **errp)
     const Qcow2ZonedHeader *h = s->zoned_header;
     uint64_t disk_size = bs->total_sectors * BDRV_SECTOR_SIZE;
     uint64_t size = qcow2_zoned_table_size(h);
-    g_autofree uint64_t *table = g_try_malloc(size);
-    uint64_t wp;
+    QEMU_AUTO_VFREE uint64_t *table = qemu_try_blockalign(bs->file->bs, size);
     uint32_t i;
     int ret;
 
@@ -205,7 +208,8 @@ load_table(BlockDriverState *bs, Error **errp)
         return NULL;
     }
     for (i = 0; i < h->nr_zones; i++) {
-        if (!qcow2_zoned_entry_decode(h, disk_size, i, table[i], &wp, errp)) {
+        if (!qcow2_zoned_entry_decode(h, disk_size, i, table[i], &table[i],
+                                      errp)) {
             return NULL;
         }
     }
@@ -306,7 +310,7 @@ int coroutine_fn qcow2_zoned_open(BlockDriverState *bs,
     if (!(flags & BDRV_O_RDWR)) {
         ret = read_l1_again(bs, errp);
         if (ret < 0) {
-            g_free(table);
+            qemu_vfree(table);
             return ret;
         }
     }

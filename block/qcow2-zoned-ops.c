@@ -228,11 +228,23 @@ change_zones(BlockDriverState *bs, Qcow2Zoned *z, ZonedOp *op)
 /* An open or close, checked under z->lock, which is held still */
 static int open_or_close(Qcow2Zoned *z, const ZonedOp *op)
 {
-    if (op->type == ZONE_OP_OPEN) {
-        return zone_op_open(z->rules, op->flags, op->first, op->end);
+    g_autoptr(GArray) zones = NULL;
+    uint32_t i;
+
+    if (op->type == ZONE_OP_CLOSE) {
+        zone_op_close(z->rules, op->flags, op->first, op->end);
+        return 0;
     }
-    zone_op_close(z->rules, op->flags, op->first, op->end);
-    return 0;
+    if (!(op->flags & ZONE_OP_ALL)) {
+        return zone_op_open(z->rules, op->first, op->end);
+    }
+    zones = g_array_new(false, false, sizeof(uint32_t));
+    for (i = op->first; i < op->end; i++) {
+        if (zone_op_opens(z->rules, i)) {
+            g_array_append_val(zones, i);
+        }
+    }
+    return zone_op_open_all(z->rules, (uint32_t *)zones->data, zones->len);
 }
 
 /*

@@ -22,26 +22,21 @@
 
 Qcow2ZonedPointers *qcow2_zoned_pointers_new(BlockDriverState *bs,
                                              const Qcow2ZonedHeader *hdr,
-                                             const uint64_t *entries,
+                                             uint64_t *table,
                                              QemuMutex *zone_lock)
 {
     BDRVQcow2State *s = bs->opaque;
-    size_t size = qcow2_zoned_table_size(hdr);
     Qcow2ZonedPointers *p = g_new0(Qcow2ZonedPointers, 1);
 
     qemu_co_mutex_init(&p->lock);
     p->zone_lock = zone_lock;
     p->hdr = hdr;
-    p->bytes = ROUND_UP(size, MIN(s->cluster_size, TABLE_BLOCK));
+    p->table = table;
+    p->bytes = ROUND_UP(qcow2_zoned_table_size(hdr),
+                        MIN(s->cluster_size, TABLE_BLOCK));
     p->nr_blocks = DIV_ROUND_UP(hdr->nr_zones, ZONES_PER_BLOCK);
     p->dirty = bitmap_new(p->nr_blocks);
     p->doubt = bitmap_new(p->nr_blocks);
-    p->table = qemu_try_blockalign0(bs->file->bs, p->bytes);
-    if (!p->table) {
-        qcow2_zoned_pointers_free(p);
-        return NULL;
-    }
-    memcpy(p->table, entries, size);
     return p;
 }
 
@@ -57,8 +52,7 @@ void qcow2_zoned_pointers_free(Qcow2ZonedPointers *p)
 
 uint64_t qcow2_zoned_pointer(const Qcow2ZonedPointers *p, uint32_t i)
 {
-    /* It was valid when it was loaded, and only valid ones are written. */
-    return qcow2_zoned_entry_wp(p->table[i]);
+    return p->table[i];
 }
 
 bool qcow2_zoned_pointer_in_doubt(const Qcow2ZonedPointers *p, uint32_t i)
@@ -110,15 +104,16 @@ write_run(BlockDriverState *bs, Qcow2ZonedPointers *p, uint32_t block,
 {
     uint64_t at = (uint64_t)block * TABLE_BLOCK;
     size_t bytes = MIN((uint64_t)end * TABLE_BLOCK, p->bytes) - at;
-    QEMU_AUTO_VFREE uint64_t *buf = qemu_blockalign(bs->file->bs, bytes);
-    const ZonePointer *c;
+    QEMU_AUTO_VFREE uint64_t *buf = qemu_blockalign0(bs->file->bs, bytes);
+    uint32_t first = block * ZONES_PER_BLOCK;
+    uint32_t i;
 
-    memcpy(buf, (uint8_t *)p->table + at, bytes);
-    for (c = *change; c < last && c->zone < end * ZONES_PER_BLOCK; c++) {
-        buf[c->zone - block * ZONES_PER_BLOCK] =
-            qcow2_zoned_entry_encode(p->hdr, c->zone, c->wp);
+    for (i = first; i < MIN(end * ZONES_PER_BLOCK, p->hdr->nr_zones); i++) {
+        bool changed = *change < last && (*change)->zone == i;
+        uint64_t wp = changed ? (*change)++->wp : p->table[i];
+
+        buf[i - first] = qcow2_zoned_entry_encode(p->hdr, i, wp);
     }
-    *change = c;
     BLKDBG_CO_EVENT(bs->file, BLKDBG_ZONE_TABLE_WRITE);
     return bdrv_co_pwrite(bs->file, p->hdr->table_offset + at, bytes, buf,
                           flags);
@@ -205,8 +200,7 @@ qcow2_zoned_pointers_write(BlockDriverState *bs, Qcow2ZonedPointers *p,
         uint32_t zone = changes[i].zone;
 
         if (!test_bit(zone / ZONES_PER_BLOCK, todo)) {
-            p->table[zone] = qcow2_zoned_entry_encode(p->hdr, zone,
-                                                      changes[i].wp);
+            p->table[zone] = changes[i].wp;
         }
     }
     return ret;

@@ -34,9 +34,7 @@ typedef struct ZonedWrite {
 Qcow2Zoned *qcow2_zoned_new(BlockDriverState *bs, const Qcow2ZonedHeader *h,
                             uint64_t *table, Error **errp)
 {
-    g_autofree uint64_t *entries = table;
     Qcow2Zoned *z = g_new0(Qcow2Zoned, 1);
-    uint32_t i;
 
     z->hdr = *h;
     z->disk_size = bs->total_sectors * BDRV_SECTOR_SIZE;
@@ -48,7 +46,7 @@ Qcow2Zoned *qcow2_zoned_new(BlockDriverState *bs, const Qcow2ZonedHeader *h,
     qemu_co_queue_init(&z->progress);
     qemu_co_queue_init(&z->turns);
 
-    z->pointers = qcow2_zoned_pointers_new(bs, &z->hdr, entries, &z->lock);
+    z->pointers = qcow2_zoned_pointers_new(bs, &z->hdr, table, &z->lock);
     z->rules = zone_rules_new(&(ZoneGeometry) {
         .disk_size = z->disk_size,
         .zone_size = h->zone_size,
@@ -58,17 +56,14 @@ Qcow2Zoned *qcow2_zoned_new(BlockDriverState *bs, const Qcow2ZonedHeader *h,
         .max_active = h->max_active,
         .max_open = h->max_open,
         .max_append = MIN(h->zone_capacity, BDRV_REQUEST_MAX_BYTES),
-    });
-    if (!z->pointers || !z->rules) {
+    }, table);
+    if (!z->rules) {
         error_setg(errp, "Not enough memory for the state of %" PRIu32
                    " zones", h->nr_zones);
         qcow2_zoned_free(z);
         return NULL;
     }
 
-    for (i = h->nr_conventional; i < h->nr_zones; i++) {
-        zone_rules_load(z->rules, i, qcow2_zoned_pointer(z->pointers, i));
-    }
     return z;
 }
 

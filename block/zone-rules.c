@@ -2,9 +2,10 @@
 /*
  * The rules of a zoned disk: states, limits, write pointers
  *
- * A zone is 32 bytes: its write pointer, its state, and its place in the list
- * of zones in that state.  The list of implicitly open zones, kept in order of
- * last write, gives the zone to close at the open limit without a search.
+ * A zone at rest, not used since the disk came up, is its write pointer: its
+ * state follows from that, and nothing else is in memory.  One that is used is
+ * 32 bytes more.  The list of implicitly open zones, in order of last write,
+ * gives the zone to close at the open limit without a search.
  *
  * A zone that is written, or was lately, has more beside it: the writes whose
  * data is not in yet, ascending, and the frontier.  All that was accepted,
@@ -40,29 +41,24 @@ typedef struct ZoneFlight {
 typedef struct Zone {
     uint64_t wp;                /* absolute */
     ZoneFlight *flight;         /* NULL: everything below wp is complete */
-    uint32_t prev;              /* in the list of the zone's state */
+    uint32_t prev;              /* in the list of implicitly open zones */
     uint32_t next;
     uint32_t generation;
-    uint8_t state;              /* ZoneState */
+    uint8_t state;              /* ZoneState; 0: at rest, or conventional */
     bool pending;               /* between zone_op_begin() and zone_op_end() */
 } Zone;
 
 QEMU_BUILD_BUG_ON(sizeof(Zone) > 32);
 
-typedef struct ZoneList {
-    uint32_t head;
-    uint32_t tail;
-    uint32_t nr;
-} ZoneList;
-
 struct ZoneRules {
     ZoneGeometry g;
-    Zone *zones;
+    const uint64_t *rest;       /* write pointers of zones at rest */
+    Zone *zones;                /* all zero where at rest: costs no memory */
     unsigned zone_shift;        /* log2 of the zone size */
     uint32_t open_limit;        /* 0: none */
-    ZoneList implicit_open;     /* in order of last write */
-    ZoneList explicit_open;
-    ZoneList closed;
+    uint32_t nr[ZONE_STATE_OFFLINE + 1];    /* zones in each state */
+    uint32_t oldest;            /* implicitly open ones, by last write */
+    uint32_t latest;
     GQueue idle;                /* of flights with !nr, longest first */
 };
 
@@ -106,80 +102,83 @@ static bool is_conventional(const ZoneRules *zr, uint32_t i)
 
 /*** States ***/
 
-/* The list that holds the zones in @state, or NULL. */
-static ZoneList *list_of(ZoneRules *zr, ZoneState state)
+static ZoneState rest_state(const ZoneRules *zr, uint32_t i)
 {
-    switch (state) {
-    case ZONE_STATE_IMPLICIT_OPEN:
-        return &zr->implicit_open;
-    case ZONE_STATE_EXPLICIT_OPEN:
-        return &zr->explicit_open;
-    case ZONE_STATE_CLOSED:
-        return &zr->closed;
-    default:
-        return NULL;
-    }
+    uint64_t wp = zr->rest[i];
+
+    return is_conventional(zr, i) ? ZONE_STATE_NOT_WP :
+           wp == zone_rules_start(zr, i) ? ZONE_STATE_EMPTY :
+           wp == zone_rules_capacity_end(zr, i) ? ZONE_STATE_FULL :
+           ZONE_STATE_CLOSED;
 }
 
-static void list_append(ZoneRules *zr, ZoneList *l, uint32_t i)
+static ZoneState zone_state(const ZoneRules *zr, uint32_t i)
+{
+    return zr->zones[i].state ?: rest_state(zr, i);
+}
+
+uint64_t zone_rules_wp(const ZoneRules *zr, uint32_t i)
+{
+    return zr->zones[i].state ? zr->zones[i].wp : zr->rest[i];
+}
+
+/* Sequential zone @i is about to change: it is at rest no more. */
+static Zone *use_zone(ZoneRules *zr, uint32_t i)
 {
     Zone *z = &zr->zones[i];
 
-    z->prev = l->tail;
+    if (!z->state) {
+        z->state = rest_state(zr, i);
+        z->wp = zr->rest[i];
+    }
+    return z;
+}
+
+static void list_append(ZoneRules *zr, uint32_t i)
+{
+    Zone *z = &zr->zones[i];
+
+    z->prev = zr->latest;
     z->next = NO_ZONE;
-    if (l->tail == NO_ZONE) {
-        l->head = i;
-    } else {
-        zr->zones[l->tail].next = i;
-    }
-    l->tail = i;
-    l->nr++;
+    *(z->prev == NO_ZONE ? &zr->oldest : &zr->zones[z->prev].next) = i;
+    zr->latest = i;
 }
 
-static void list_remove(ZoneRules *zr, ZoneList *l, uint32_t i)
+static void list_remove(ZoneRules *zr, uint32_t i)
 {
     Zone *z = &zr->zones[i];
 
-    if (z->prev == NO_ZONE) {
-        l->head = z->next;
-    } else {
-        zr->zones[z->prev].next = z->next;
-    }
-    if (z->next == NO_ZONE) {
-        l->tail = z->prev;
-    } else {
-        zr->zones[z->next].prev = z->prev;
-    }
-    l->nr--;
+    *(z->prev == NO_ZONE ? &zr->oldest : &zr->zones[z->prev].next) = z->next;
+    *(z->next == NO_ZONE ? &zr->latest : &zr->zones[z->next].prev) = z->prev;
 }
 
 /*
- * The only place where a state changes.  A zone that stays in its state goes
- * to the end of the list, as the one written last.
+ * The only place where a state changes.  An implicitly open zone that stays so
+ * goes to the end of the list, as the one written last.
  */
 static void set_state(ZoneRules *zr, uint32_t i, ZoneState state)
 {
-    Zone *z = &zr->zones[i];
-    ZoneList *from = list_of(zr, z->state);
-    ZoneList *to = list_of(zr, state);
+    Zone *z = use_zone(zr, i);
 
-    if (from) {
-        list_remove(zr, from, i);
+    if (z->state == ZONE_STATE_IMPLICIT_OPEN) {
+        list_remove(zr, i);
     }
+    zr->nr[z->state]--;
+    zr->nr[state]++;
     z->state = state;
-    if (to) {
-        list_append(zr, to, i);
+    if (state == ZONE_STATE_IMPLICIT_OPEN) {
+        list_append(zr, i);
     }
 }
 
 uint32_t zone_rules_nr_open(const ZoneRules *zr)
 {
-    return zr->implicit_open.nr + zr->explicit_open.nr;
+    return zr->nr[ZONE_STATE_IMPLICIT_OPEN] + zr->nr[ZONE_STATE_EXPLICIT_OPEN];
 }
 
 uint32_t zone_rules_nr_active(const ZoneRules *zr)
 {
-    return zone_rules_nr_open(zr) + zr->closed.nr;
+    return zone_rules_nr_open(zr) + zr->nr[ZONE_STATE_CLOSED];
 }
 
 /* Close an open zone.  One with nothing written is Empty, but under ZNS. */
@@ -197,7 +196,8 @@ static int check_resources(const ZoneRules *zr, ZoneState state)
         zone_rules_nr_active(zr) >= zr->g.max_active) {
         return -BLK_ZONE_ERR_ACTIVE_LIMIT;
     }
-    if (zr->open_limit && zr->explicit_open.nr >= zr->open_limit) {
+    if (zr->open_limit &&
+        zr->nr[ZONE_STATE_EXPLICIT_OPEN] >= zr->open_limit) {
         return -BLK_ZONE_ERR_OPEN_LIMIT;
     }
     return 0;
@@ -209,7 +209,7 @@ static int check_resources(const ZoneRules *zr, ZoneState state)
  */
 static int open_zone(ZoneRules *zr, uint32_t i, ZoneState state)
 {
-    ZoneState from = zr->zones[i].state;
+    ZoneState from = zone_state(zr, i);
 
     if (from != ZONE_STATE_IMPLICIT_OPEN) {
         int ret = check_resources(zr, from);
@@ -218,7 +218,7 @@ static int open_zone(ZoneRules *zr, uint32_t i, ZoneState state)
             return ret;
         }
         if (zr->open_limit && zone_rules_nr_open(zr) >= zr->open_limit) {
-            close_zone(zr, zr->implicit_open.head, false);
+            close_zone(zr, zr->oldest, false);
         }
     }
     set_state(zr, i, state);
@@ -227,12 +227,7 @@ static int open_zone(ZoneRules *zr, uint32_t i, ZoneState state)
 
 /*** New, load, report ***/
 
-static void list_init(ZoneList *l)
-{
-    *l = (ZoneList) { .head = NO_ZONE, .tail = NO_ZONE };
-}
-
-ZoneRules *zone_rules_new(const ZoneGeometry *g)
+ZoneRules *zone_rules_new(const ZoneGeometry *g, const uint64_t *rest)
 {
     g_autofree Zone *zones = g_try_new0(Zone, g->nr_zones);
     ZoneRules *zr;
@@ -244,18 +239,15 @@ ZoneRules *zone_rules_new(const ZoneGeometry *g)
 
     zr = g_new0(ZoneRules, 1);
     zr->g = *g;
+    zr->rest = rest;
     zr->zone_shift = ctz64(g->zone_size);
     /* An open zone is active, so the active limit holds for it too. */
     zr->open_limit = g->max_open ?: g->max_active;
     zr->zones = g_steal_pointer(&zones);
-    list_init(&zr->implicit_open);
-    list_init(&zr->explicit_open);
-    list_init(&zr->closed);
+    zr->oldest = zr->latest = NO_ZONE;
     g_queue_init(&zr->idle);
     for (i = 0; i < g->nr_zones; i++) {
-        zr->zones[i].wp = zone_rules_start(zr, i);
-        zr->zones[i].state = is_conventional(zr, i) ? ZONE_STATE_NOT_WP
-                                                    : ZONE_STATE_EMPTY;
+        zr->nr[rest_state(zr, i)]++;
     }
     return zr;
 }
@@ -263,21 +255,6 @@ ZoneRules *zone_rules_new(const ZoneGeometry *g)
 const ZoneGeometry *zone_rules_geometry(const ZoneRules *zr)
 {
     return &zr->g;
-}
-
-void zone_rules_load(ZoneRules *zr, uint32_t i, uint64_t wp)
-{
-    Zone *z = &zr->zones[i];
-
-    g_assert(!is_conventional(zr, i) && !z->flight);
-    z->wp = wp;
-    if (wp == zone_rules_start(zr, i)) {
-        set_state(zr, i, ZONE_STATE_EMPTY);
-    } else if (wp == zone_rules_capacity_end(zr, i)) {
-        set_state(zr, i, ZONE_STATE_FULL);
-    } else {
-        set_state(zr, i, ZONE_STATE_CLOSED);
-    }
 }
 
 void zone_rules_set_worn(ZoneRules *zr, uint32_t i, ZoneState state)
@@ -296,9 +273,9 @@ void zone_rules_get(const ZoneRules *zr, uint32_t i, ZoneInfo *info)
         .start = start,
         .length = zone_end(zr, i) - start,
         .capacity = zone_rules_capacity_end(zr, i) - start,
-        .wp = zr->zones[i].wp,
+        .wp = zone_rules_wp(zr, i),
         .conventional = is_conventional(zr, i),
-        .state = zr->zones[i].state,
+        .state = zone_state(zr, i),
     };
     if (info->conventional) {
         /* Written anywhere: the capacity holds for sequential zones. */
@@ -321,11 +298,6 @@ bool zone_rules_blocked(const ZoneRules *zr, uint32_t i)
            (f && (f->nr_failed || (f->last && f->last->error)));
 }
 
-uint64_t zone_rules_wp(const ZoneRules *zr, uint32_t i)
-{
-    return zr->zones[i].wp;
-}
-
 /*** Writes in flight ***/
 
 static uint64_t write_end(const ZoneWrite *w)
@@ -342,16 +314,16 @@ uint32_t zone_rules_in_flight(const ZoneRules *zr, uint32_t i)
 
 uint64_t zone_rules_complete(const ZoneRules *zr, uint32_t i)
 {
-    const Zone *z = &zr->zones[i];
+    const ZoneFlight *f = zr->zones[i].flight;
 
-    return z->flight && z->flight->first ? z->flight->first->start : z->wp;
+    return f && f->first ? f->first->start : zone_rules_wp(zr, i);
 }
 
 uint64_t zone_rules_acknowledged(const ZoneRules *zr, uint32_t i)
 {
-    const Zone *z = &zr->zones[i];
-    const ZoneWrite *w = z->flight ? z->flight->last : NULL;
-    uint64_t end = z->wp;
+    const ZoneFlight *f = zr->zones[i].flight;
+    const ZoneWrite *w = f ? f->last : NULL;
+    uint64_t end = zone_rules_wp(zr, i);
 
     /* Down over the writes at the top that are not complete. */
     for (; w && write_end(w) == end; w = w->below) {
@@ -456,12 +428,15 @@ static int check_write_state(ZoneState state)
 static int accept_write(ZoneRules *zr, uint32_t i, uint64_t bytes,
                         ZoneWrite *w)
 {
-    Zone *z = &zr->zones[i];
+    Zone *z = use_zone(zr, i);
     ZoneFlight *f;
 
     g_assert(!zone_rules_blocked(zr, i));
-    /* Also where the write fills the zone: it is open for a moment. */
-    if (z->state != ZONE_STATE_EXPLICIT_OPEN) {
+    /*
+     * Also where the write fills the zone: it is open for a moment.  The one
+     * written last is open, and last, already.
+     */
+    if (z->state != ZONE_STATE_EXPLICIT_OPEN && i != zr->latest) {
         int ret = open_zone(zr, i, ZONE_STATE_IMPLICIT_OPEN);
 
         if (ret < 0) {
@@ -491,7 +466,6 @@ int zone_write_begin(ZoneRules *zr, uint64_t offset, uint64_t bytes,
     uint64_t end = offset + bytes;
     uint64_t conventional_end = zone_rules_start(zr, zr->g.nr_conventional);
     uint32_t i;
-    Zone *z;
     int ret;
 
     if (end <= conventional_end) {
@@ -501,12 +475,11 @@ int zone_write_begin(ZoneRules *zr, uint64_t offset, uint64_t bytes,
 
     /* The first sequential zone, and the part of the request from there. */
     i = MAX(zone_rules_index(zr, offset), zr->g.nr_conventional);
-    z = &zr->zones[i];
-    ret = check_write_state(z->state);
+    ret = check_write_state(zone_state(zr, i));
     if (ret < 0) {
         return ret;
     }
-    if (MAX(offset, conventional_end) != z->wp) {
+    if (MAX(offset, conventional_end) != zone_rules_wp(zr, i)) {
         return -BLK_ZONE_ERR_UNALIGNED_WP;
     }
     if (offset < conventional_end || end > zone_rules_capacity_end(zr, i)) {
@@ -519,7 +492,6 @@ int zone_append_begin(ZoneRules *zr, uint64_t offset, uint64_t bytes,
                       ZoneWrite *w)
 {
     uint32_t i;
-    Zone *z;
     int ret;
 
     if (!bytes || bytes % SECTOR) {
@@ -532,12 +504,11 @@ int zone_append_begin(ZoneRules *zr, uint64_t offset, uint64_t bytes,
     }
 
     i = zone_rules_index(zr, offset);
-    z = &zr->zones[i];
-    ret = check_write_state(z->state);
+    ret = check_write_state(zone_state(zr, i));
     if (ret < 0) {
         return ret;
     }
-    if (bytes > zone_rules_capacity_end(zr, i) - z->wp) {
+    if (bytes > zone_rules_capacity_end(zr, i) - zone_rules_wp(zr, i)) {
         return -BLK_ZONE_ERR_BOUNDARY;
     }
     return accept_write(zr, i, bytes, w);
@@ -665,9 +636,9 @@ bool zone_write_is_ready(const ZoneRules *zr, const ZoneWrite *w)
 
 uint64_t zone_rules_frontier(const ZoneRules *zr, uint32_t i)
 {
-    const Zone *z = &zr->zones[i];
+    const ZoneFlight *f = zr->zones[i].flight;
 
-    return z->flight ? z->flight->frontier : z->wp;
+    return f ? f->frontier : zone_rules_wp(zr, i);
 }
 
 void zone_write_ready(ZoneRules *zr, ZoneWrite *w, uint64_t frontier)
@@ -697,7 +668,7 @@ int zone_read_part(const ZoneRules *zr, uint64_t offset, uint64_t bytes,
     const Zone *z = &zr->zones[i];
     uint64_t conventional_end = zone_rules_start(zr, zr->g.nr_conventional);
     uint64_t zero_end = offset;
-    uint64_t end;
+    uint64_t wp, end;
     const ZoneWrite *w;
 
     if (is_conventional(zr, i)) {
@@ -711,20 +682,21 @@ int zone_read_part(const ZoneRules *zr, uint64_t offset, uint64_t bytes,
         return -BLK_ZONE_ERR_OFFLINE;
     }
 
+    wp = zone_rules_wp(zr, i);
     /* Zeros go on through writes that follow on one another... */
     for (w = z->flight ? z->flight->first : NULL; w && w->start <= zero_end;
          w = w->above) {
         zero_end = MAX(zero_end, write_end(w));
     }
     /* ... and from the write pointer up. */
-    if (zero_end >= z->wp) {
+    if (zero_end >= wp) {
         zero_end = end;
     }
     if (zero_end > offset) {
         *n = MIN(zero_end, end) - offset;
         return 0;
     }
-    *n = MIN(end, w ? w->start : z->wp) - offset;
+    *n = MIN(end, w ? w->start : wp) - offset;
     return 1;
 }
 
@@ -771,83 +743,69 @@ int zone_op_check(const ZoneRules *zr, ZoneOpType type, unsigned *flags,
     *first = zone_rules_index(zr, offset);
     *end = zone_rules_index(zr, offset + len - 1) + 1;
     for (i = *first; i < *end; i++) {
-        if (!op_allowed(type, zr->zones[i].state)) {
+        if (!op_allowed(type, zone_state(zr, i))) {
             return -BLK_ZONE_ERR_TRANSITION;
         }
     }
     return 0;
 }
 
-/* Open all Closed zones, or none. */
-static int open_all(ZoneRules *zr)
-{
-    uint32_t nr = 0;
-    uint32_t i, next;
-
-    for (i = zr->closed.head; i != NO_ZONE; i = zr->zones[i].next) {
-        nr += !zr->zones[i].pending;
-    }
-    /* Implicitly open zones can all be closed for it. */
-    if (zr->open_limit && nr &&
-        (uint64_t)zr->explicit_open.nr + nr > zr->open_limit) {
-        return -BLK_ZONE_ERR_OPEN_LIMIT;
-    }
-    /* Zones closed to make room come behind those that were closed before. */
-    for (i = zr->closed.head; nr; i = next) {
-        next = zr->zones[i].next;
-        if (!zr->zones[i].pending) {
-            open_zone(zr, i, ZONE_STATE_EXPLICIT_OPEN);
-            nr--;
-        }
-    }
-    return 0;
-}
-
-int zone_op_open(ZoneRules *zr, unsigned flags, uint32_t first, uint32_t end)
+int zone_op_open(ZoneRules *zr, uint32_t first, uint32_t end)
 {
     int ret = 0;
     uint32_t i;
 
-    if (flags & ZONE_OP_ALL) {
-        ret = open_all(zr);
-    } else {
-        for (i = first; ret == 0 && i < end; i++) {
-            g_assert(!zr->zones[i].pending);
-            if (zr->zones[i].state != ZONE_STATE_EXPLICIT_OPEN) {
-                ret = open_zone(zr, i, ZONE_STATE_EXPLICIT_OPEN);
-            }
+    for (i = first; ret == 0 && i < end; i++) {
+        g_assert(!zr->zones[i].pending);
+        if (zone_state(zr, i) != ZONE_STATE_EXPLICIT_OPEN) {
+            ret = open_zone(zr, i, ZONE_STATE_EXPLICIT_OPEN);
         }
     }
     verify(zr);
     return ret;
 }
 
-static void close_list(ZoneRules *zr, const ZoneList *l, bool zns)
+bool zone_op_opens(const ZoneRules *zr, uint32_t i)
 {
-    uint32_t i, next;
+    return zone_state(zr, i) == ZONE_STATE_CLOSED && !zr->zones[i].pending;
+}
 
-    for (i = l->head; i != NO_ZONE; i = next) {
-        next = zr->zones[i].next;
-        if (!zr->zones[i].pending) {
-            close_zone(zr, i, zns);
+int zone_op_open_all(ZoneRules *zr, uint32_t *zones, uint32_t nr)
+{
+    uint32_t closed = 0;
+    uint32_t k;
+
+    if (zr->open_limit && nr > zr->open_limit) {
+        return -BLK_ZONE_ERR_OPEN_LIMIT;
+    }
+    for (k = 0; k < nr; k++) {
+        if (zone_op_opens(zr, zones[k])) {
+            zones[closed++] = zones[k];
         }
     }
+    /* Implicitly open zones can all be closed for it. */
+    if (zr->open_limit && closed &&
+        closed > zr->open_limit - zr->nr[ZONE_STATE_EXPLICIT_OPEN]) {
+        return -BLK_ZONE_ERR_OPEN_LIMIT;
+    }
+    for (k = 0; k < closed; k++) {
+        open_zone(zr, zones[k], ZONE_STATE_EXPLICIT_OPEN);
+    }
+    verify(zr);
+    return 0;
 }
 
 void zone_op_close(ZoneRules *zr, unsigned flags, uint32_t first, uint32_t end)
 {
-    bool zns = flags & ZONE_OP_ZNS;
     uint32_t i;
 
-    if (flags & ZONE_OP_ALL) {
-        close_list(zr, &zr->implicit_open, zns);
-        close_list(zr, &zr->explicit_open, zns);
-    } else {
-        for (i = first; i < end; i++) {
-            g_assert(!zr->zones[i].pending);
-            if (zr->zones[i].state != ZONE_STATE_CLOSED) {
-                close_zone(zr, i, zns);
-            }
+    for (i = first; i < end; i++) {
+        const Zone *z = &zr->zones[i];
+
+        g_assert(flags & ZONE_OP_ALL || !z->pending);
+        if (!z->pending && (z->state == ZONE_STATE_IMPLICIT_OPEN ||
+                            z->state == ZONE_STATE_EXPLICIT_OPEN)) {
+            close_zone(zr, i, flags & ZONE_OP_ZNS);
         }
     }
     verify(zr);
@@ -855,22 +813,26 @@ void zone_op_close(ZoneRules *zr, unsigned flags, uint32_t first, uint32_t end)
 
 bool zone_op_begin(ZoneRules *zr, ZoneOpType type, unsigned flags, uint32_t i)
 {
-    Zone *z = &zr->zones[i];
+    ZoneState state = zone_state(zr, i);
     bool all = flags & ZONE_OP_ALL;
+    bool begins;
 
-    g_assert(!z->pending);
-    switch (z->state) {
+    g_assert(!zr->zones[i].pending);
+    switch (state) {
     case ZONE_STATE_EMPTY:
-        z->pending = type == ZONE_OP_FINISH && !all;
+        begins = type == ZONE_OP_FINISH && !all;
         break;
     case ZONE_STATE_FULL:
-        z->pending = type == ZONE_OP_RESET || !all;
+        begins = type == ZONE_OP_RESET || !all;
         break;
     default:
-        z->pending = op_allowed(type, z->state);
+        begins = op_allowed(type, state);
     }
-    verify(zr);
-    return z->pending;
+    if (begins) {
+        use_zone(zr, i)->pending = true;
+        verify(zr);
+    }
+    return begins;
 }
 
 void zone_op_end(ZoneRules *zr, ZoneOpType type, uint32_t i, bool ok)

@@ -64,11 +64,6 @@ uint64_t qcow2_zoned_entry_encode(const Qcow2ZonedHeader *h, uint32_t i,
 bool qcow2_zoned_entry_decode(const Qcow2ZonedHeader *h, uint64_t disk_size,
                               uint32_t i, uint64_t entry_be, uint64_t *wp,
                               Error **errp);
-/* Value of the write pointer of an entry that is known to be good. */
-static inline uint64_t qcow2_zoned_entry_wp(uint64_t entry_be)
-{
-    return be64_to_cpu(entry_be) & INT64_MAX;
-}
 /*
  * Salvage a bad entry: set *@wp to a write pointer that is not below the one
  * that was meant, so that no data is lost.  False if the entry does not tell.

@@ -38,21 +38,21 @@ typedef struct Qcow2ZonedPointers {
     /* For qcow2-zoned-pointers.c only */
     QemuMutex *zone_lock;
     const Qcow2ZonedHeader *hdr;
-    uint64_t *table;            /* changed under lock and zone_lock */
-    size_t bytes;               /* of it, as written; a multiple of 512 */
+    uint64_t *table;            /* wp, bytes; changed under both locks */
+    size_t bytes;               /* of it on disk, whole blocks or clusters */
     uint32_t nr_blocks;
     unsigned long *dirty;       /* under zone_lock */
     unsigned long *doubt;       /* changed under lock and zone_lock */
 } Qcow2ZonedPointers;
 
 /*
- * The table of the image @bs with the header @hdr (which must live as long) is
- * @entries, as on disk and validated.  @zone_lock is the lock under which
- * zones change.  NULL on lack of memory.
+ * The table of the image @bs with the header @hdr (which must live as long):
+ * @table has the validated write pointer of each zone (bytes, absolute), and is
+ * taken over (qemu_vfree).  @zone_lock is the lock under which zones change.
  */
 Qcow2ZonedPointers * GRAPH_RDLOCK
 qcow2_zoned_pointers_new(BlockDriverState *bs, const Qcow2ZonedHeader *hdr,
-                         const uint64_t *entries, QemuMutex *zone_lock);
+                         uint64_t *table, QemuMutex *zone_lock);
 void qcow2_zoned_pointers_free(Qcow2ZonedPointers *p);
 
 /*

@@ -20,9 +20,9 @@
 typedef struct Qcow2Zoned Qcow2Zoned;
 
 /*
- * Make the state of an image with the checked header @h, whose table of
- * h->nr_zones entries (as on disk, all validated) is @table.  Takes @table
- * over (g_free).  NULL and errp on lack of memory.
+ * Make the state of an image with the checked header @h.  @table has the
+ * validated write pointers of h->nr_zones zones (bytes, absolute), and is taken
+ * over (qemu_vfree).  NULL and errp on lack of memory.
  */
 Qcow2Zoned * GRAPH_RDLOCK
 qcow2_zoned_new(BlockDriverState *bs, const Qcow2ZonedHeader *h,

@@ -116,24 +116,23 @@ typedef struct ZoneWrite {
 } ZoneWrite;
 
 /*
- * New rules for a disk with @g, whose limits were checked by the caller.
- * Sequential zones are Empty, conventional ones NOT_WP.
- * Returns NULL if there is not enough memory (a hostile image may ask for a
- * million zones; that is at most 32 bytes each, and some more for zones that
- * were written lately).
+ * New rules for a disk with @g, whose limits were checked by the caller, as it
+ * comes up after power on.  @rest has the stored write pointer of each zone
+ * (absolute, validated by the caller: start <= wp <= start + capacity, a
+ * multiple of 512; of a conventional zone its start): Empty, Closed or Full.
+ * Closed zones may exceed the limits here (possible after a crash).
+ *
+ * @rest belongs to the caller and lives as long as the rules: as long as a zone
+ * is at rest, that is until its first write, open, finish or reset, its pointer
+ * is looked up there, and must not change.  What else the rules keep of zones,
+ * at most 32 bytes each and some more for those written lately, takes memory
+ * only for those that are used.
+ * Returns NULL if there is not enough memory.
  * When they are freed, nothing may be in flight.
  */
-ZoneRules *zone_rules_new(const ZoneGeometry *g);
+ZoneRules *zone_rules_new(const ZoneGeometry *g, const uint64_t *rest);
 void zone_rules_free(ZoneRules *zr);
 const ZoneGeometry *zone_rules_geometry(const ZoneRules *zr);
-
-/*
- * Set sequential zone @i as it comes up after power on, from its stored write
- * pointer @wp (absolute, validated by the caller: start <= wp <= start +
- * capacity, a multiple of 512): Empty, Closed or Full.  Closed zones may
- * exceed the limits here (ordering: possible after a crash).
- */
-void zone_rules_load(ZoneRules *zr, uint32_t i, uint64_t wp);
 
 /*
  * Only for tests and for later use: sequential zone @i is READ_ONLY or OFFLINE
@@ -307,17 +306,25 @@ int zone_op_check(const ZoneRules *zr, ZoneOpType type, unsigned *flags,
                   uint32_t *end);
 
 /*
- * Open and close take effect at once; they wait for nothing in flight.  An
- * open without ZONE_OP_ALL that runs out of resources midway leaves the zones
- * before that one opened, as the zones of a range are acted on in order; no
- * operation may be pending on them.  With ZONE_OP_ALL zones with an operation
- * pending are passed over.  An implicitly open zone with nothing written (its
- * writes have failed) closes as an explicitly open one does; closed to make
- * room, it becomes Empty.
+ * Open and close take effect at once; they wait for nothing in flight.  A range
+ * was checked and has no operation pending.  An open that runs out of resources
+ * midway leaves the zones before that one opened, as the zones of a range are
+ * acted on in order.  A close with ZONE_OP_ALL passes zones over that have an
+ * operation pending.  An implicitly open zone with nothing written (its writes
+ * have failed) closes as an explicitly open one does; closed to make room, it
+ * becomes Empty.
  */
-int zone_op_open(ZoneRules *zr, unsigned flags, uint32_t first, uint32_t end);
+int zone_op_open(ZoneRules *zr, uint32_t first, uint32_t end);
 void zone_op_close(ZoneRules *zr, unsigned flags, uint32_t first,
                    uint32_t end);
+
+/*
+ * Open with ZONE_OP_ALL: the caller finds the zones that it acts on, Closed
+ * ones without an operation pending (zone_op_opens()).  Those of them that are
+ * so still are opened, all or none.  Changes the order in @zones.
+ */
+bool zone_op_opens(const ZoneRules *zr, uint32_t i);
+int zone_op_open_all(ZoneRules *zr, uint32_t *zones, uint32_t nr);
 
 /*
  * Finish and reset, zone by zone: zone_op_begin() returns whether there is

@@ -14,6 +14,7 @@
 #include "qemu/osdep.h"
 #include <getopt.h>
 #include <malloc.h>
+#include <sys/resource.h>
 #include "qapi/error.h"
 #include "qobject/qdict.h"
 #include "qemu/bswap.h"
@@ -72,6 +73,7 @@ typedef struct Step {
     uint64_t bytes;
     int64_t ns;
     int64_t cpu_ns;
+    int64_t faults;             /* pages that got memory, or were mapped */
 } Step;
 
 static uint64_t arg(Step *s, const char *key, uint64_t otherwise)
@@ -120,9 +122,18 @@ static int64_t cpu_clock(void)
     return ts.tv_sec * NANOSECONDS_PER_SECOND + ts.tv_nsec;
 }
 
+static int64_t page_faults(void)
+{
+    struct rusage usage;
+
+    getrusage(RUSAGE_SELF, &usage);
+    return usage.ru_minflt + usage.ru_majflt;
+}
+
 static void begin(Step *s)
 {
     no_more_args(s);
+    s->faults -= page_faults();
     s->cpu_ns -= cpu_clock();
     s->ns -= get_clock();
 }
@@ -131,6 +142,7 @@ static void end(Step *s)
 {
     s->ns += get_clock();
     s->cpu_ns += cpu_clock();
+    s->faults += page_faults();
 }
 
 /* --- What reached the file --- */
@@ -734,8 +746,10 @@ int main(int argc, char **argv)
         parse_step(&s, argv[i]);
         run_step(&s);
         printf("{\"step\": \"%s\", \"name\": \"%s\", \"ops\": %" PRIu64
-               ", \"bytes\": %" PRIu64 ", \"seconds\": %.9f, \"cpu\": %.9f",
-               s.text, s.name, s.ops, s.bytes, s.ns / 1e9, s.cpu_ns / 1e9);
+               ", \"bytes\": %" PRIu64 ", \"seconds\": %.9f, \"cpu\": %.9f"
+               ", \"faults\": %" PRId64,
+               s.text, s.name, s.ops, s.bytes, s.ns / 1e9, s.cpu_ns / 1e9,
+               s.faults);
         if (!opt.file) {
             print_counts();
         }

@@ -1068,7 +1068,7 @@ static void test_frontier_after_operations(void)
 
     /* A zone that comes up with a pointer begins there. */
     zr = new_rules(0, 0);
-    zone_rules_load(zr, A, at(A) + 3 * PART);
+    zr = come_up(zr, A, at(A) + 3 * PART);
     check_frontier(zr, 3 * PART);
     w = begin_next_bare(zr, A, PART);
     check_turn(zr, w, true, false);
@@ -1087,7 +1087,7 @@ static void test_many_frontiers(void)
         .disk_size = 2048 * ZONE, .zone_size = ZONE, .zone_capacity = ZONE,
         .nr_zones = 2048, .max_append = ZONE,
     };
-    ZoneRules *zr = zone_rules_new(&g);
+    ZoneRules *zr = rules_for(&g);
     ZoneWrite *first = begin_bare(zr, 0, PART);
     uint32_t kept = 0, i;
 

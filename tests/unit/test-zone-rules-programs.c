@@ -270,16 +270,15 @@ static void replay(int depth)
         abandon();
     }
     model_init(&model, &g);
-    zr = rules_for(&g);
     if (program->wp) {
         model_load(&model, 0, program->wp);
-        zone_rules_load(zr, 0, to_bytes(program->wp));
     }
+    zr = rules_for(&model, pointers_at_rest);
     if (program->open) {
         const bool chosen[MODEL_MAX_ZONES] = { true };
 
         model_op_open(&model, false, chosen);
-        g_assert_cmpint(zone_op_open(zr, 0, 0, 1), ==, 0);
+        g_assert_cmpint(zone_op_open(zr, 0, 1), ==, 0);
     }
     for (k = 0; k < program->nr; k++) {
         request[k] = (Request) { .kind = program->kinds[k] };

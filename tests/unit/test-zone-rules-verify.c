@@ -13,14 +13,20 @@
 #define PART    (64u << 10)
 
 static const ZoneGeometry geometry = {
-    .disk_size = 8 * ZONE,
+    .disk_size = 9 * ZONE,
     .zone_size = ZONE,
     .zone_capacity = ZONE - PART,
-    .nr_zones = 8,
+    .nr_zones = 9,
     .nr_conventional = 1,
     .max_active = 6,
     .max_open = 4,
     .max_append = PART,
+};
+
+/* Zones 3 and 8 come up closed, 4 full */
+static const uint64_t rest[] = {
+    0, ZONE, 2 * ZONE, 3 * ZONE + PART, 5 * ZONE - PART, 5 * ZONE, 6 * ZONE,
+    7 * ZONE, 8 * ZONE + PART,
 };
 
 /* What was accepted in busy_rules(); what breaks the data may have it. */
@@ -47,15 +53,15 @@ static void finish_write(ZoneRules *zr, ZoneWrite *w)
  * Zone 1 open with a write to become zeros, a complete one above, one that has
  * failed and is not decided, and one in flight; 2 explicitly open, 3 closed, 4
  * full, 5 open under a reset that waits, 6 and 7 empty, but 6 was written and 7
- * has a write that was given back and has not answered.
+ * has a write that was given back and has not answered; 8 is at rest.
  */
 static ZoneRules *busy_rules(void)
 {
-    ZoneRules *zr = zone_rules_new(&geometry);
+    ZoneRules *zr = zone_rules_new(&geometry, rest);
     ZoneWrite *w;
 
-    zone_rules_load(zr, 3, 3 * ZONE + PART);
-    zone_rules_load(zr, 4, 5 * ZONE - PART);
+    g_assert_true(zone_op_begin(zr, ZONE_OP_FINISH, 0, 4));
+    zone_op_end(zr, ZONE_OP_FINISH, 4, true);
     w = start_write(zr, 1);
     finish_write(zr, start_write(zr, 1));
     zone_write_fail(zr, w);
@@ -64,7 +70,7 @@ static ZoneRules *busy_rules(void)
     start_write(zr, 1);
     zone_write_fail(zr, w);
     g_assert_cmpint(w->stage, ==, ZONE_WRITE_FAILED);
-    g_assert_cmpint(zone_op_open(zr, 0, 2, 3), ==, 0);
+    g_assert_cmpint(zone_op_open(zr, 2, 3), ==, 0);
     start_write(zr, 5);
     g_assert_true(zone_op_begin(zr, ZONE_OP_RESET, 0, 5));
     finish_write(zr, start_write(zr, 6));
@@ -81,12 +87,12 @@ static ZoneRules *busy_rules(void)
 
 static void break_counter(ZoneRules *zr)
 {
-    zr->closed.nr++;
+    zr->nr[ZONE_STATE_CLOSED]++;
 }
 
 static void break_list(ZoneRules *zr)
 {
-    zr->explicit_open.tail = NO_ZONE;
+    zr->latest = NO_ZONE;
 }
 
 static void break_state(ZoneRules *zr)
@@ -186,6 +192,19 @@ static void break_conventional(ZoneRules *zr)
     zr->zones[0].pending = true;
 }
 
+static void break_rest(ZoneRules *zr)
+{
+    zr->zones[8].generation++;
+}
+
+/* Its pointer moved where it is looked up. */
+static void break_pointer_at_rest(ZoneRules *zr)
+{
+    static const uint64_t moved[ARRAY_SIZE(rest)] = { [8] = 8 * ZONE };
+
+    zr->rest = moved;
+}
+
 static void break_nothing(ZoneRules *zr)
 {
 }
@@ -203,7 +222,7 @@ static void test_fault(gconstpointer opaque)
         ZoneRules *zr = busy_rules();
 
         f->plant(zr);
-        zone_op_open(zr, 0, 2, 3);
+        zone_op_open(zr, 2, 3);
         _exit(0);
     }
     g_test_trap_subprocess(NULL, 0, 0);
@@ -220,7 +239,7 @@ int main(int argc, char **argv)
     static const Fault faults[] = {
         { "none", break_nothing },
         { "counter-of-a-state", break_counter },
-        { "list-of-a-state", break_list },
+        { "list-of-open-zones", break_list },
         { "state", break_state },
         { "pointer-past-the-capacity", break_pointer },
         { "full-below-the-capacity", break_full },
@@ -239,6 +258,8 @@ int main(int argc, char **argv)
         { "idle-with-a-write-in-flight", break_idle },
         { "idle-and-not-listed", break_idle_list },
         { "conventional-and-pending", break_conventional },
+        { "at-rest-and-changed", break_rest },
+        { "pointer-of-a-zone-at-rest", break_pointer_at_rest },
     };
     size_t k;
 

@@ -58,7 +58,7 @@ static const int table[NR_ACTIONS][NR_FROM] = {
 };
 
 /* Bring zone B (or, for CONVENTIONAL, zone 0) there. */
-static void bring(ZoneRules *zr, From from)
+static ZoneRules *bring(ZoneRules *zr, From from)
 {
     switch (from) {
     case IMPLICIT:
@@ -74,16 +74,14 @@ static void bring(ZoneRules *zr, From from)
         g_assert_cmpint(op_one(zr, ZONE_OP_OPEN, B), ==, 0);
         break;
     case CLOSED:
-        zone_rules_load(zr, B, at(B) + PART);
-        break;
+        return come_up(zr, B, at(B) + PART);
     case CLOSED_BARE:
         g_assert_cmpint(op_one(zr, ZONE_OP_OPEN, B), ==, 0);
         g_assert_cmpint(op(zr, ZONE_OP_CLOSE, ZONE_OP_ZNS, at(B), ZONE), ==,
                         0);
         break;
     case FULL:
-        zone_rules_load(zr, B, at(B) + CAP);
-        break;
+        return come_up(zr, B, at(B) + CAP);
     case READ_ONLY:
         put(zr, B, PART);
         zone_rules_set_worn(zr, B, ZONE_STATE_READ_ONLY);
@@ -94,6 +92,7 @@ static void bring(ZoneRules *zr, From from)
     default:
         break;
     }
+    return zr;
 }
 
 typedef struct Cell {
@@ -116,8 +115,8 @@ static void test_cell(const void *data)
     int ret;
 
     g.max_append = CAP;
-    zr = zone_rules_new(&g);
-    bring(zr, c->from);
+    zr = rules_for(&g);
+    zr = bring(zr, c->from);
     from = state(zr, i);
     before = wp(zr, i);
     room = CAP - before;
@@ -190,7 +189,7 @@ static void test_order_of_checks(void)
     ZoneRules *zr = new_rules(2, 2);
 
     /* State before everything */
-    zone_rules_load(zr, A, at(A) + CAP);
+    zr = come_up(zr, A, at(A) + CAP);
     refuse_write(zr, at(A) + PART, ZONE, BLK_ZONE_ERR_FULL);
     refuse_append(zr, at(A), PART, BLK_ZONE_ERR_FULL);
     zone_rules_set_worn(zr, LAST, ZONE_STATE_OFFLINE);
@@ -325,7 +324,7 @@ static void test_append_refused(void)
     zone_rules_free(zr);
 
     g.max_append = 0;
-    zr = zone_rules_new(&g);
+    zr = rules_for(&g);
     refuse_append(zr, at(A), 512, BLK_ZONE_ERR_INVALID_APPEND);
     zone_rules_free(zr);
 }
@@ -336,9 +335,9 @@ static void test_active_limit(void)
 {
     ZoneRules *zr = new_rules(3, 0);
 
+    zr = come_up(zr, C, at(C) + PART);
     put(zr, A, PART);
     g_assert_cmpint(op_one(zr, ZONE_OP_OPEN, B), ==, 0);
-    zone_rules_load(zr, C, at(C) + PART);
     check_counts(zr, 2, 3);
     refuse_write(zr, at(D), PART, BLK_ZONE_ERR_ACTIVE_LIMIT);
     refuse_append(zr, at(D), PART, BLK_ZONE_ERR_ACTIVE_LIMIT);
@@ -407,9 +406,9 @@ static void test_open_limit_all_explicit(void)
 {
     ZoneRules *zr = new_rules(4, 2);
 
+    zr = come_up(zr, C, at(C) + PART);
     g_assert_cmpint(op_one(zr, ZONE_OP_OPEN, A), ==, 0);
     g_assert_cmpint(op_one(zr, ZONE_OP_OPEN, B), ==, 0);
-    zone_rules_load(zr, C, at(C) + PART);
     refuse_write(zr, at(D), PART, BLK_ZONE_ERR_OPEN_LIMIT);
     refuse_append(zr, at(D), PART, BLK_ZONE_ERR_OPEN_LIMIT);
     refuse_write(zr, at(C) + PART, PART, BLK_ZONE_ERR_OPEN_LIMIT);
@@ -454,7 +453,7 @@ static void test_active_limit_holds_for_open(void)
 
     /* More closed zones than the limit, as a crash may leave them */
     for (i = A; i <= D; i++) {
-        zone_rules_load(zr, i, at(i) + PART);
+        zr = come_up(zr, i, at(i) + PART);
     }
     check_counts(zr, 0, 4);
     refuse_write(zr, at(E), PART, BLK_ZONE_ERR_ACTIVE_LIMIT);
@@ -585,7 +584,7 @@ static void test_range_fails_whole(void)
         check(zr, A, IO, PART);
         check(zr, B, EM, 0);
     }
-    zone_rules_load(zr, B, at(B) + CAP);
+    put(zr, B, CAP);
     g_assert_cmpint(op(zr, ZONE_OP_OPEN, 0, at(A), 2 * ZONE), ==,
                     -BLK_ZONE_ERR_TRANSITION);
     g_assert_cmpint(op(zr, ZONE_OP_CLOSE, 0, at(A), 2 * ZONE), ==,
@@ -611,17 +610,26 @@ static void test_open_range_runs_out_midway(void)
     zone_rules_free(zr);
 }
 
-/* One zone in each state: A IO, B EO, C Closed, D Full, 6 Offline, 7 Empty */
-static ZoneRules *one_of_each(uint32_t max_open)
+/*
+ * One zone in each state: A IO, B EO, C Closed, D Full, 6 Offline, 7 Empty (but
+ * with its pointer at @last)
+ */
+static ZoneRules *one_of_each_but(uint32_t max_open, uint64_t last)
 {
     ZoneRules *zr = new_rules(0, max_open);
 
+    zr = come_up(zr, C, at(C) + PART);
+    zr = come_up(zr, D, at(D) + CAP);
+    zr = come_up(zr, LAST, at(LAST) + last);
     put(zr, A, PART);
     g_assert_cmpint(op_one(zr, ZONE_OP_OPEN, B), ==, 0);
-    zone_rules_load(zr, C, at(C) + PART);
-    zone_rules_load(zr, D, at(D) + CAP);
     zone_rules_set_worn(zr, E, ZONE_STATE_OFFLINE);
     return zr;
+}
+
+static ZoneRules *one_of_each(uint32_t max_open)
+{
+    return one_of_each_but(max_open, 0);
 }
 
 static void test_open_all(void)
@@ -650,14 +658,32 @@ static void test_open_all(void)
                     -BLK_ZONE_ERR_OPEN_LIMIT);
     zone_rules_free(zr);
 
-    zr = one_of_each(2);
-    zone_rules_load(zr, LAST, at(LAST) + PART);
+    zr = one_of_each_but(2, PART);
     g_assert_cmpint(op(zr, ZONE_OP_OPEN, ZONE_OP_ALL, 0, 0), ==,
                     -BLK_ZONE_ERR_OPEN_LIMIT);
     check(zr, A, IO, PART);
     check(zr, B, EO, 0);
     check(zr, C, CL, PART);
     check(zr, LAST, CL, PART);
+    zone_rules_free(zr);
+}
+
+/* What was found is not taken for what it is no more. */
+static void test_open_all_looks_again(void)
+{
+    ZoneRules *zr = one_of_each_but(2, PART);
+    uint32_t zones[] = { LAST, A, B, C };
+
+    put(zr, C, PART);
+    g_assert_cmpint(zone_op_open_all(zr, zones, 4), ==,
+                    -BLK_ZONE_ERR_OPEN_LIMIT);
+    check(zr, A, CL, PART);
+    put(zr, A, PART);
+    g_assert_cmpint(zone_op_open_all(zr, zones, 2), ==, 0);
+    check(zr, A, CL, 2 * PART);
+    check(zr, B, EO, 0);
+    check(zr, C, CL, 2 * PART);
+    check(zr, LAST, EO, PART);
     zone_rules_free(zr);
 }
 
@@ -702,11 +728,9 @@ static void test_finish_all(void)
 
 static void test_reset_all(void)
 {
-    ZoneRules *zr = one_of_each(0);
+    ZoneRules *zr = one_of_each_but(0, ZONE / 2);
     uint32_t zones;
 
-    zone_rules_load(zr, LAST, at(LAST) + ZONE / 2);
-    zone_rules_load(zr, D, at(D) + CAP);
     zones = begin_op(zr, ZONE_OP_RESET, ZONE_OP_ALL, 0, 0);
     g_assert_cmphex(zones, ==, 1u << A | 1u << B | 1u << C | 1u << D |
                     1u << LAST);
@@ -747,9 +771,8 @@ static void test_reset_all(void)
 /* A zone that a finish or reset waits for stays as it is. */
 static void test_all_passes_over_pending_zones(void)
 {
-    ZoneRules *zr = one_of_each(3);
+    ZoneRules *zr = one_of_each_but(3, PART);
 
-    zone_rules_load(zr, LAST, at(LAST) + PART);
     begin_op_one(zr, ZONE_OP_RESET, C);
     g_assert_cmpint(op(zr, ZONE_OP_OPEN, ZONE_OP_ALL, 0, 0), ==, 0);
     /* With C it would have been one more than A made room for. */
@@ -848,7 +871,7 @@ static void test_short_last_zone(void)
 
     /* Longer than the capacity */
     g.disk_size = 7 * ZONE + CAP + 512;
-    zr = zone_rules_new(&g);
+    zr = rules_for(&g);
     zone_rules_get(zr, 7, &info);
     g_assert_cmpuint(info.length, ==, CAP + 512);
     g_assert_cmpuint(info.capacity, ==, CAP);
@@ -866,11 +889,11 @@ static void test_load(void)
 
     zone_rules_free(NULL);
 
-    zone_rules_load(zr, A, at(A));
-    zone_rules_load(zr, B, at(B) + 512);
-    zone_rules_load(zr, C, at(C) + CAP);
-    zone_rules_load(zr, D, at(D) + CAP - 512);
-    zone_rules_load(zr, 7, at(7) + ZONE / 2);
+    zr = come_up(zr, A, at(A));
+    zr = come_up(zr, B, at(B) + 512);
+    zr = come_up(zr, C, at(C) + CAP);
+    zr = come_up(zr, D, at(D) + CAP - 512);
+    zr = come_up(zr, 7, at(7) + ZONE / 2);
     check(zr, A, EM, 0);
     check(zr, B, CL, 512);
     check(zr, C, FU, CAP);
@@ -895,7 +918,7 @@ static void test_huge_zones(void)
         .nr_conventional = 1,
         .max_append = 4 * MIB,
     };
-    ZoneRules *zr = zone_rules_new(&g);
+    ZoneRules *zr = rules_for(&g);
     ZoneInfo info;
     ZoneWrite *w;
     uint64_t n;
@@ -925,7 +948,7 @@ static void test_smallest_zones(void)
         .disk_size = 2 * 512, .zone_size = 512, .zone_capacity = 512,
         .nr_zones = 2, .max_append = 512, .max_active = 1, .max_open = 1,
     };
-    ZoneRules *zr = zone_rules_new(&g);
+    ZoneRules *zr = rules_for(&g);
     ZoneWrite *w = begin(zr, 0, 512);
 
     g_assert_cmphex(state(zr, 0), ==, FU);
@@ -942,14 +965,16 @@ static void test_a_million_zones(void)
         .disk_size = 65536ull << 20, .zone_size = 65536,
         .zone_capacity = 65536, .nr_zones = 1 << 20, .max_append = 65536,
     };
-    ZoneRules *zr = zone_rules_new(&g);
+    g_autofree uint64_t *rest = g_new(uint64_t, g.nr_zones);
+    ZoneRules *zr;
     unsigned flags = 0;
     uint32_t first, last, i;
 
-    g_assert_nonnull(zr);
-    for (i = 0; i < g.nr_zones; i += 3) {
-        zone_rules_load(zr, i, zone_rules_start(zr, i) + 65536);
+    for (i = 0; i < g.nr_zones; i++) {
+        rest[i] = (i + (i % 3 == 0)) * g.zone_size;
     }
+    zr = zone_rules_new(&g, rest);
+    g_assert_nonnull(zr);
     g_assert_cmpint(zone_op_check(zr, ZONE_OP_RESET, &flags, 0, g.disk_size,
                                   &first, &last), ==, 0);
     g_assert_cmphex(flags, ==, ZONE_OP_ALL);
@@ -1022,6 +1047,7 @@ int main(int argc, char **argv)
         { "range/fails-whole", test_range_fails_whole },
         { "range/open-runs-out-midway", test_open_range_runs_out_midway },
         { "all/open", test_open_all },
+        { "all/open-looks-again", test_open_all_looks_again },
         { "all/close", test_close_all },
         { "all/finish", test_finish_all },
         { "all/reset", test_reset_all },

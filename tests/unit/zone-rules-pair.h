@@ -31,6 +31,7 @@ extern ZoneRules *zr;
 extern Model model;
 extern Flight flight[MAX_FLIGHT];
 extern int nr_flight;
+extern uint64_t pointers_at_rest[MODEL_MAX_ZONES];  /* of @zr */
 
 extern bool whole_reads;        /* each check reads all of a zone */
 extern bool unchecked;          /* the same was checked before */
@@ -40,7 +41,8 @@ extern const ZoneOpType op_types[];
 
 uint64_t to_bytes(int sectors);
 ModelResult result_of(int ret);
-ZoneRules *rules_for(const ModelGeometry *g);
+/* Rules of a disk that comes up as @m says; @rest is to live as long. */
+ZoneRules *rules_for(const Model *m, uint64_t rest[MODEL_MAX_ZONES]);
 
 /* Everything that can be asked of zone @i */
 void check_zone(int i);

@@ -38,13 +38,44 @@ static const ZoneGeometry small = {
 /* First sequential zone, and others after it */
 enum { A = 2, B, C, D, E, LAST };
 
+/* A disk of up to 2048 zones, all of them empty; one at a time */
+static inline ZoneRules *rules_for(const ZoneGeometry *g)
+{
+    static uint64_t rest[2048];
+    uint32_t i;
+
+    g_assert_cmpuint(g->nr_zones, <=, ARRAY_SIZE(rest));
+    for (i = 0; i < g->nr_zones; i++) {
+        rest[i] = i * g->zone_size;
+    }
+    return zone_rules_new(g, rest);
+}
+
 static inline ZoneRules *new_rules(uint32_t max_active, uint32_t max_open)
 {
     ZoneGeometry g = small;
 
     g.max_active = max_active;
     g.max_open = max_open;
-    return zone_rules_new(&g);
+    return rules_for(&g);
+}
+
+/*
+ * The power goes, and the disk @zr comes up again with its complete pointers,
+ * but for zone @i, which comes up with @pointer; one at a time.
+ */
+static inline ZoneRules *come_up(ZoneRules *zr, uint32_t i, uint64_t pointer)
+{
+    static uint64_t rest[8];
+    const ZoneGeometry g = *zone_rules_geometry(zr);
+    uint32_t k;
+
+    g_assert_cmpuint(g.nr_zones, <=, ARRAY_SIZE(rest));
+    for (k = 0; k < g.nr_zones; k++) {
+        rest[k] = k == i ? pointer : zone_rules_complete(zr, k);
+    }
+    zone_rules_free(zr);
+    return zone_rules_new(&g, rest);
 }
 
 static inline uint64_t at(uint32_t i)
@@ -224,6 +255,20 @@ static inline void end_op(ZoneRules *zr, ZoneOpType type, uint32_t zones,
     }
 }
 
+/* Open with ZONE_OP_ALL */
+static inline int open_all(ZoneRules *zr, uint32_t first, uint32_t last)
+{
+    uint32_t zones[8];
+    uint32_t nr = 0, i;
+
+    for (i = first; i < last; i++) {
+        if (zone_op_opens(zr, i)) {
+            zones[nr++] = i;
+        }
+    }
+    return zone_op_open_all(zr, zones, nr);
+}
+
 /* One operation, carried out to the end */
 static inline int op(ZoneRules *zr, ZoneOpType type, unsigned flags,
                      uint64_t offset, uint64_t len)
@@ -236,7 +281,8 @@ static inline int op(ZoneRules *zr, ZoneOpType type, unsigned flags,
     }
     switch (type) {
     case ZONE_OP_OPEN:
-        return zone_op_open(zr, flags, first, last);
+        return flags & ZONE_OP_ALL ? open_all(zr, first, last)
+                                   : zone_op_open(zr, first, last);
     case ZONE_OP_CLOSE:
         zone_op_close(zr, flags, first, last);
         return 0;
