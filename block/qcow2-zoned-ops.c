@@ -344,3 +344,17 @@ qcow2_zoned_co_zone_report(BlockDriverState *bs, int64_t offset,
     *nr_zones = done;
     return 0;
 }
+
+int qcow2_zoned_zone_counts(BlockDriverState *bs, uint32_t *open,
+                            uint32_t *active)
+{
+    Qcow2Zoned *z = zoned_state(bs);
+
+    if (!z) {
+        return -ENOTSUP;
+    }
+    QEMU_LOCK_GUARD(&z->lock);
+    *open = zone_rules_nr_open(z->rules);
+    *active = zone_rules_nr_active(z->rules);
+    return 0;
+}

@@ -78,6 +78,8 @@ qcow2_zoned_co_copy_range_from(BlockDriverState *bs, BdrvChild *src,
 int coroutine_fn GRAPH_RDLOCK
 qcow2_zoned_co_zone_report(BlockDriverState *bs, int64_t offset,
                            unsigned int *nr_zones, BlockZoneDescriptor *zones);
+int qcow2_zoned_zone_counts(BlockDriverState *bs, uint32_t *open,
+                            uint32_t *active);
 int coroutine_fn GRAPH_RDLOCK
 qcow2_zoned_co_zone_mgmt(BlockDriverState *bs, BlockZoneOp op, int64_t offset,
                          int64_t len, BdrvZoneFlags flags);
