@@ -13,6 +13,7 @@
 #include "qemu/lockable.h"
 #include "block/block_int.h"
 #include "block/zone-errors.h"
+#include "block/zoned-close.h"
 #include "hw/virtio/virtio-access.h"
 #include "hw/virtio/virtio-blk-zoned.h"
 #include "trace.h"
@@ -728,41 +729,13 @@ void virtio_blk_zoned_get_config(VirtIOBlock *s,
                  zoned_append_limit(s, bs) >> BDRV_SECTOR_BITS);
 }
 
-/* Before an incoming migration, or after an outgoing one */
-static bool zoned_is_inactive(BlockDriverState *bs)
-{
-    GRAPH_RDLOCK_GUARD_MAINLOOP();
-
-    return bdrv_is_inactive(bs);
-}
-
-/*
- * Bring the zones to rest that the driver has left open, as after a loss of
- * power.  No requests are in flight.  A device of the host does not have this
- * operation: its zones stay open for the others that may use it.
- */
 void virtio_blk_zoned_close(VirtIOBlock *s)
 {
-    BlockDriverState *bs = blk_bs(s->blk);
-    uint64_t sectors;
-    int ret;
+    if (virtio_blk_is_zoned(s)) {
+        int ret = blk_zoned_close(s->blk);
 
-    if (!virtio_blk_is_zoned(s) || !bs || bs->bl.zoned == BLK_Z_NONE ||
-        !blk_is_writable(s->blk) || zoned_is_inactive(bs)) {
-        return;
+        trace_virtio_blk_zoned_close(VIRTIO_DEVICE(s), ret);
     }
-
-    /* Drained, it does not wait for throttling of the drive or its node. */
-    bdrv_ref(bs);
-    bdrv_drained_begin(bs);
-    blk_set_disable_request_queuing(s->blk, true);
-    blk_get_geometry(s->blk, &sectors);
-    ret = blk_zone_mgmt(s->blk, BLK_ZO_CLOSE, 0, sectors << BDRV_SECTOR_BITS,
-                        BDRV_ZONE_ALL);
-    blk_set_disable_request_queuing(s->blk, false);
-    bdrv_drained_end(bs);
-    bdrv_unref(bs);
-    trace_virtio_blk_zoned_close(VIRTIO_DEVICE(s), ret);
 }
 
 int virtio_blk_zoned_validate_features(VirtIODevice *vdev)

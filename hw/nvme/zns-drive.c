@@ -22,6 +22,7 @@
 #include "system/dma.h"
 #include "block/block_int.h"
 #include "block/zone-errors.h"
+#include "block/zoned-close.h"
 
 #include "nvme.h"
 #include "zns-drive.h"
@@ -672,20 +673,13 @@ BlockAIOCB *nvme_zns_drive_format(NvmeNamespace *ns, BlockCompletionFunc *cb,
                              BDRV_ZONE_ALL | BDRV_ZONE_ZNS, cb, opaque);
 }
 
-/*
- * As after a loss of power, an open zone with nothing written is empty, so
- * this is not the close of ZNS.
- */
 void nvme_zns_drive_shutdown(NvmeNamespace *ns)
 {
     BlockBackend *blk = ns->blkconf.blk;
     int ret;
 
-    if (!blk_is_writable(blk)) {
-        return;
-    }
     blk_drain(blk);
-    ret = blk_zone_mgmt(blk, BLK_ZO_CLOSE, 0, ns->size, BDRV_ZONE_ALL);
+    ret = blk_zoned_close(blk);
     trace_pci_nvme_zns_drive_shutdown(nvme_nsid(ns), ret);
 }
 

@@ -138,6 +138,15 @@ static void test_controller_reset(const void *opaque)
     ctrl_stop(c);
 }
 
+static void throttle(Ctrl *c, unsigned iops)
+{
+    qtest_qmp_assert_success(c->qts,
+        "{'execute': 'block_set_io_throttle', 'arguments': {"
+        "'id': '/machine/peripheral/ns', 'iops': %u,"
+        "'iops_rd': 0, 'iops_wr': 0, 'bps': 0, 'bps_rd': 0, 'bps_wr': 0}}",
+        iops);
+}
+
 /* A shutdown closes them */
 static void test_shutdown(const void *opaque)
 {
@@ -161,6 +170,30 @@ static void test_shutdown(const void *opaque)
         ctrl_stop(c);
         image_check(b);
     }
+}
+
+/* Throttled, too: no time passes by itself in a qtest. */
+static void test_shutdown_throttled(const void *opaque)
+{
+    const Backend *b = opaque;
+    Ctrl *c = ctrl_new(b, "");
+    Cmd *cmd[8];
+
+    make_states(c);
+    throttle(c, 1);
+    for (unsigned i = 0; i < ARRAY_SIZE(cmd); i++) {
+        Sqe sqe = sqe_rw(IO_READ, zslba(c, 7), 8);
+
+        cmd[i] = cmd_put(c, 1, &sqe, NULL, 8 * c->lba);
+    }
+    ring(c, 1);
+    ctrl_shutdown(c, false);
+    ctrl_disable(c);
+    throttle(c, 0);
+    ctrl_enable(c);
+    check_states(c, true);
+    ctrl_stop(c);
+    image_check(b);
 }
 
 static void set_active(Ctrl *c, bool active)
@@ -191,15 +224,6 @@ static void test_shutdown_inactive(const void *opaque)
 }
 
 /* In flight */
-
-static void throttle(Ctrl *c, unsigned iops)
-{
-    qtest_qmp_assert_success(c->qts,
-        "{'execute': 'block_set_io_throttle', 'arguments': {"
-        "'id': '/machine/peripheral/ns', 'iops': %u,"
-        "'iops_rd': 0, 'iops_wr': 0, 'bps': 0, 'bps_rd': 0, 'bps_wr': 0}}",
-        iops);
-}
 
 /*
  * Commands of every kind, in all queues. A copy takes several requests of the
@@ -779,6 +803,7 @@ const Test life_tests[] = {
     { "kill", test_kill, KEPT },
     { "controller-reset", test_controller_reset, BOTH },
     { "shutdown", test_shutdown, BOTH },
+    { "shutdown-throttled", test_shutdown_throttled, KEPT },
     { "shutdown-inactive", test_shutdown_inactive, KEPT },
     { "reset-in-flight", test_reset_in_flight, QCOW2 },
     { "reset-busy", test_reset_busy, BOTH },
