@@ -47,8 +47,10 @@ bool qcow2_zoned_ext_decode(const void *buf, size_t len,
     int i;
 
     if (len != QCOW2_ZONED_EXT_SIZE) {
-        error_setg(errp, "Zoned header extension: length %zu must be %d",
-                   len, QCOW2_ZONED_EXT_SIZE);
+        /* Earlier public proposals of the format use the same type. */
+        error_setg(errp, "Zoned header extension: length %zu must be %d%s",
+                   len, QCOW2_ZONED_EXT_SIZE, len == 48 || len == 56 ?
+                   "; this is an older layout of the zoned format" : "");
         return false;
     }
 

@@ -124,17 +124,20 @@ static void test_every_field_has_its_place(void)
 
 static void test_wrong_length(void)
 {
-    static const size_t lengths[] = { 0, 1, 43, 45, 48, UINT32_MAX };
+    static const size_t lengths[] = { 0, 1, 43, 45, 48, 56, 64, UINT32_MAX };
     Qcow2ZonedHeader h;
     size_t i;
 
     for (i = 0; i < ARRAY_SIZE(lengths); i++) {
         g_autofree char *want = g_strdup_printf("length %zu must be 44",
                                                 lengths[i]);
+        bool older = lengths[i] == 48 || lengths[i] == 56;
         Error *err = NULL;
 
         /* It must not look at bytes that are not there. */
         g_assert_false(qcow2_zoned_ext_decode(NULL, lengths[i], &h, &err));
+        g_assert_cmpint(!!strstr(error_get_pretty(err), "an older layout"), ==,
+                        older);
         expect_error(err, want);
     }
 }
