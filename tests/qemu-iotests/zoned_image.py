@@ -129,6 +129,8 @@ class Image:
         }
         self.extensions: List[Tuple[int, bytes]] = [(EXT_ZONED, b'')]
         self.file_size: Optional[int] = None
+        # Where the refcount table says that the refcount block is
+        self.refcount_block = 2 * self.cluster
 
     def alloc(self, clusters: int) -> int:
         """Offset of so many new clusters, with a refcount of 1"""
@@ -166,7 +168,7 @@ class Image:
 
         out: Dict[int, bytes] = {
             0: HEADER.pack(*(self.header[f] for f in HEADER_FIELDS)) + exts,
-            self.cluster: struct.pack('>Q', 2 * self.cluster),
+            self.cluster: struct.pack('>Q', self.refcount_block),
             3 * self.cluster: struct.pack(f'>{len(self.l1)}Q', *self.l1),
         }
         refblock = bytearray(self.cluster)
