@@ -4,7 +4,9 @@
 from html import escape
 
 from . import look, svg
-from .model import EMPTY, FULL, counters, legend, printable, scale, title
+from .model import (CONDITIONS, EMPTY, FULL, counters, legend, printable,
+                    scale, title)
+
 
 # Of the page; those of the map are svg's.
 def variables(which):
@@ -36,16 +38,16 @@ li{display:flex;align-items:center;gap:8px;padding:3px 10px;
  border:1px solid var(--line);border-radius:999px;cursor:default}
 li b{font-weight:600}
 li:hover,li:focus-visible{border-color:var(--ink);outline:none}
-.c{transition:opacity .12s}
-.only .c:not(.has){opacity:.18}
-.c:hover>rect{stroke:var(--ink);stroke-width:1.5}
+ONLY.c:hover>rect{stroke:var(--ink);stroke-width:1.5}
 #tip{position:fixed;z-index:1;pointer-events:none;white-space:pre;
  padding:7px 11px;border-radius:7px;background:var(--ink);
  color:var(--surface);font-size:13px;line-height:1.4;
  box-shadow:0 3px 14px #0005}
 #tip::first-line{font-weight:600}
 @media print{li{border:none}}
-'''.replace('FONT', svg.FONT)
+'''.replace('FONT', svg.FONT).replace('ONLY', ''.join(
+    f'#map[data-only="{number}"] .c:not(.h{number}){{opacity:.18}}\n'
+    for number in range(len(CONDITIONS))))
 
 # Above and below the map
 EDGE = 4
@@ -81,13 +83,8 @@ map.addEventListener("mousemove", event => {
 });
 map.addEventListener("mouseleave", leave);
 for (const item of document.querySelectorAll("li")) {
-  const show = () => {
-    for (const one of map.querySelectorAll(".c"))
-      one.classList.toggle("has",
-                           one.dataset.h.split(" ").includes(item.dataset.c));
-    map.classList.add("only");
-  };
-  const all = () => map.classList.remove("only");
+  const show = () => map.dataset.only = item.dataset.c;
+  const all = () => delete map.dataset.only;
   item.addEventListener("mouseenter", show);
   item.addEventListener("mouseleave", all);
   item.addEventListener("focus", show);

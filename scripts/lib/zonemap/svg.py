@@ -108,10 +108,10 @@ def tip(disk, cell):
 def draw_cell(cell, x, y, side, text):
     """A group with a tool tip: ground, levels, and marks of faults."""
     condition = cell.condition
-    held = ' '.join(str(number) for number, zones in enumerate(cell.zones)
-                    if zones)
+    held = ''.join(f' h{number}' for number, zones in enumerate(cell.zones)
+                   if zones)
     ground = condition if cell.count == 1 else EMPTY
-    parts = [f'<g class="c" data-h="{held}"><title>{escape(text)}</title>'
+    parts = [f'<g class="c{held}"><title>{escape(text)}</title>'
              f'<rect class="g{ground}" '
              f'x="{num(x)}" y="{num(y)}" width="{num(side)}" '
              f'height="{num(side)}"/>']
