@@ -10,6 +10,7 @@ import disks
 import fakes
 from check_model import equal
 from check_sources import Asked
+from zonemap import watch
 
 NEVER = '--watch=86400'
 
@@ -47,9 +48,17 @@ def test_watch(folder):
         assert f'full {count}' in shown.said
     left_clean(shown)
     assert [line for line in before if 'full 4' in line][0] in shown.lines()
-    # Nothing of an older picture is left beside the last one.
-    assert not any('100 %' in line and 'written' not in line
-                   for line in before)
+
+
+def test_frame():
+    """nothing of an older and larger picture is left beside a new one, and
+    none is higher than the terminal"""
+    shown = fakes.Display(20, 4)
+    shown.show(watch.frame(['one picture', 'that is', 'larger'], 4))
+    shown.show(watch.frame(['a', 'small one'], 4))
+    equal(shown.lines(), ['a', 'small one', '', ''])
+    shown.show(watch.frame(list('123456'), 4))
+    equal(shown.lines(), list('1234'))
 
 
 def test_watch_shutdown(folder):

@@ -189,23 +189,83 @@ def run(*arguments, **environment):
                           env=dict(os.environ, **environment))
 
 
-class Terminal:
-    """The program in a terminal of a size; what it shows, as a terminal
-    would show it."""
+class Display:
+    """What a terminal shows of what is written to it."""
 
-    def __init__(self, *arguments, columns=80, rows=24, **environment):
-        env = {key: value for key, value in os.environ.items()
-               if key not in ('LC_ALL', 'LC_CTYPE', 'LANG', 'NO_COLOR',
-                              'COLUMNS', 'LINES')}
-        env.update(TERM='xterm-256color', **environment)
+    def __init__(self, columns, rows):
         self.rows, self.columns = rows, columns
         self.cells = [''] * rows
         self.other = None
         self.row = self.column = 0
         self.said = ''
         self.rest = ''
-        self.decoder = codecs.getincrementaldecoder('utf-8')('replace')
         self.cursor = True
+
+    def show(self, text):
+        self.said += text
+        text = self.rest + text
+        self.rest = ''
+        at = 0
+        while at < len(text):
+            char = text[at]
+            if char == '\x1b':
+                match = re.compile(r'\x1b\[(\??)([0-9;]*)([A-Za-z])').match(
+                    text, at)
+                if not match:
+                    self.rest = text[at:]
+                    return
+                self.control(*match.groups())
+                at = match.end()
+                continue
+            if char == '\r':
+                self.column = 0
+            elif char == '\n':
+                self.row += 1
+                if self.row == self.rows:
+                    self.cells = self.cells[1:] + ['']
+                    self.row -= 1
+            else:
+                line = self.cells[self.row].ljust(self.column)
+                self.cells[self.row] = (line[:self.column] + char +
+                                        line[self.column + 1:])
+                self.column += 1
+            at += 1
+
+    def control(self, private, numbers, letter):
+        if letter == 'H':
+            self.row = self.column = 0
+        elif letter == 'K':
+            self.cells[self.row] = self.cells[self.row][:self.column]
+        elif letter == 'J':
+            if numbers != '2':
+                self.cells[self.row] = self.cells[self.row][:self.column]
+            first = 0 if numbers == '2' else self.row + 1
+            for row in range(first, self.rows):
+                self.cells[row] = ''
+        elif private and numbers == '25':
+            self.cursor = letter == 'h'
+        elif private and numbers == '1049':
+            if letter == 'h':
+                self.other = (self.cells, self.row, self.column)
+                self.cells = list(self.cells)
+            else:
+                self.cells, self.row, self.column = self.other
+                self.cells = (self.cells + [''] * self.rows)[:self.rows]
+                self.other = None
+
+    def lines(self):
+        return [line.rstrip() for line in self.cells]
+
+class Terminal(Display):
+    """The program in a terminal of a size."""
+
+    def __init__(self, *arguments, columns=80, rows=24, **environment):
+        env = {key: value for key, value in os.environ.items()
+               if key not in ('LC_ALL', 'LC_CTYPE', 'LANG', 'NO_COLOR',
+                              'COLUMNS', 'LINES')}
+        env.update(TERM='xterm-256color', **environment)
+        super().__init__(columns, rows)
+        self.decoder = codecs.getincrementaldecoder('utf-8')('replace')
         self.status = None
         self.pid, self.handle = pty.fork()
         if not self.pid:
@@ -233,7 +293,7 @@ class Terminal:
                 data = b''
             if not data:
                 return False
-            self._show(self.decoder.decode(data))
+            self.show(self.decoder.decode(data))
         return True
 
     def until(self, text):
@@ -254,58 +314,3 @@ class Terminal:
 
     def interrupt(self):
         os.write(self.handle, b'\x03')
-
-    def _show(self, text):
-        self.said += text
-        text = self.rest + text
-        self.rest = ''
-        at = 0
-        while at < len(text):
-            char = text[at]
-            if char == '\x1b':
-                match = re.compile(r'\x1b\[(\??)([0-9;]*)([A-Za-z])').match(
-                    text, at)
-                if not match:
-                    self.rest = text[at:]
-                    return
-                self._control(*match.groups())
-                at = match.end()
-                continue
-            if char == '\r':
-                self.column = 0
-            elif char == '\n':
-                self.row += 1
-                if self.row == self.rows:
-                    self.cells = self.cells[1:] + ['']
-                    self.row -= 1
-            else:
-                line = self.cells[self.row].ljust(self.column)
-                self.cells[self.row] = (line[:self.column] + char +
-                                        line[self.column + 1:])
-                self.column += 1
-            at += 1
-
-    def _control(self, private, numbers, letter):
-        if letter == 'H':
-            self.row = self.column = 0
-        elif letter == 'K':
-            self.cells[self.row] = self.cells[self.row][:self.column]
-        elif letter == 'J':
-            if numbers != '2':
-                self.cells[self.row] = self.cells[self.row][:self.column]
-            first = 0 if numbers == '2' else self.row + 1
-            for row in range(first, self.rows):
-                self.cells[row] = ''
-        elif private and numbers == '25':
-            self.cursor = letter == 'h'
-        elif private and numbers == '1049':
-            if letter == 'h':
-                self.other = (self.cells, self.row, self.column)
-                self.cells = list(self.cells)
-            else:
-                self.cells, self.row, self.column = self.other
-                self.cells = (self.cells + [''] * self.rows)[:self.rows]
-                self.other = None
-
-    def lines(self):
-        return [line.rstrip() for line in self.cells]
