@@ -4,7 +4,8 @@
 # that it needs, also on a fresh machine, and only what is not yet done.
 
 .PHONY: all help demo check check-fast check-full bench outgoing \
-        setup setup-native plain asan guest programs clean distclean
+        setup setup-native plain asan guest guest-newest programs clean \
+        distclean
 .NOTPARALLEL:
 
 export SEED STATES QUICK
@@ -43,11 +44,14 @@ asan:
 guest: setup
 	@scripts/make-guest
 
+guest-newest: guest
+	@scripts/make-guest --newest
+
 demo: plain guest
 	@scripts/in-env scripts/demo
 
 # What the suites run, but for the native tests.
-programs: asan guest
+programs: asan guest-newest
 	@scripts/build-qemu plain tools qemu-system-x86_64 $(PROGRAMS) \
 	    $(PLAIN_PROGRAMS)
 	@scripts/build-qemu asan tools qemu-system-x86_64 $(PROGRAMS)

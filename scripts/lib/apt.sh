@@ -3,6 +3,7 @@
 # A private apt configuration under build/apt: packages of another Debian
 # release (trixie) can be looked up and downloaded, without root, and without
 # a change to the system's sources, lists, caches or installed packages.
+# ZQ_APT_SUITE names yet another release, which has a folder of its own.
 #
 # Source lib/common.sh first.  Functions:
 #
@@ -24,8 +25,8 @@
 # Each returns non-zero after it has said on stderr what failed.
 # shellcheck shell=bash
 
-APT_SUITE=trixie
-APT_DIR=$ZQ_BUILD/apt
+APT_SUITE=${ZQ_APT_SUITE:-trixie}
+APT_DIR=$ZQ_BUILD/apt${ZQ_APT_SUITE:+-$ZQ_APT_SUITE}
 APT_LISTS_MAX_AGE_MIN=1440
 
 # Print the machine's apt sources, one a line: URI, suites, components and
@@ -157,6 +158,7 @@ APT::Sandbox::User "";
 APT::Get::AllowUnauthenticated "false";
 Acquire::Languages "none";
 Acquire::Retries "3";
+$([ -z "${ZQ_APT_SUITE:-}" ] || say 'Acquire::Check-Valid-Until "false";')
 Debug::NoLocking "true";
 Dir::Cache "$APT_DIR/cache";
 Dir::Cache::archives "archives";

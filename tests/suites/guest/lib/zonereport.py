@@ -3,7 +3,7 @@
 # Zone reports of two programs that share no code, brought to one form and
 # compared: "qemu-io zone_report" on the host and "blkzone report" in the
 # guest.  Both print 512-byte sectors; blkzone prints the write pointer from
-# the zone's start on.
+# the zone's start on, or since util-linux 2.42 "N/A" where it has no meaning.
 
 import collections
 import re
@@ -22,7 +22,7 @@ _HOST = re.compile(
     r'^start: %s, len %s, cap %s, wptr %s, zcond:\s*(\d+), \[type: (\d+)\]$'
     % (_HEX, _HEX, _HEX, _HEX))
 _GUEST = re.compile(
-    r'^\s*start: %s, len %s, cap %s, wptr %s reset:\d non-seq:\d, '
+    r'^\s*start: %s, len %s, cap %s, wptr (?:%s|N/A) reset:\d non-seq:\d, '
     r'zcond:\s*(\d+)\(..\) \[type: (\d+)\(\w+\)\]$'
     % (_HEX, _HEX, _HEX, _HEX))
 
@@ -36,10 +36,12 @@ def _parse(text, pattern, relative, who):
         if not match:
             raise ValueError('%s: not a line of a zone report: %s' %
                              (who, line))
-        start, length, cap, wp = (int(v, 0) for v in match.groups()[:4])
+        start, length, cap, wp = (v and int(v, 0)
+                                  for v in match.groups()[:4])
         cond, kind = int(match.group(5)), int(match.group(6))
         zones.append(Zone(start, length, cap,
-                          start + wp if relative else wp, cond, kind))
+                          start + wp if relative and wp is not None else wp,
+                          cond, kind))
     if not zones:
         raise ValueError('%s: the zone report is empty' % who)
     return zones
