@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * QMP: looking at the zones of a node
+ * QMP: looking at the zones of a node, and changing them
  *
  * A long report is made of many small requests to the node, each under the
  * rules for any request: in the node's AioContext, counted as in flight, under
  * the graph lock.  Nothing is held from one to the next, so that whoever
  * drains, changes or removes the node waits for one at most; none waits for
  * requests of others.  There is no parent, since attaching one drains.
+ *
+ * Changing zones is for a parent with the permission to write.
  */
 #include "qemu/osdep.h"
 #include "qapi/error.h"
@@ -15,6 +17,7 @@
 #include "block/block_int.h"
 #include "block/zone-errors.h"
 #include "block/zones.h"
+#include "system/block-backend.h"
 
 #define MAX_ENTRIES     1024
 
@@ -48,13 +51,14 @@ static BlockDriverState *GRAPH_RDLOCK zones_owner(BlockDriverState *bs)
     return bs;
 }
 
-static bool coroutine_fn GRAPH_RDLOCK
-read_piece(BlockDriverState *bs, uint64_t offset, ZonesPiece *p, Error **errp)
+static bool coroutine_fn read_piece(BlockDriverState *bs, uint64_t offset,
+                                    ZonesPiece *p, Error **errp)
 {
-    BlockDriverState *owner = zones_owner(bs);
     const BlockZoneDescriptor *last;
+    BlockDriverState *owner;
     int ret;
 
+    GRAPH_RDLOCK_GUARD();
     if (!bdrv_zones_check_start(bs, offset, errp)) {
         return false;
     }
@@ -77,6 +81,7 @@ read_piece(BlockDriverState *bs, uint64_t offset, ZonesPiece *p, Error **errp)
     p->nr_zones = bs->bl.nr_zones;
     p->max_open = bs->bl.max_open_zones;
     p->max_active = bs->bl.max_active_zones;
+    owner = zones_owner(bs);
     p->has_counts = owner->drv && owner->drv->bdrv_zone_counts &&
                     owner->drv->bdrv_zone_counts(owner, &p->open,
                                                  &p->active) == 0;
@@ -105,7 +110,6 @@ static bool coroutine_fn zones_piece(const char *node_name, uint64_t offset,
         /* Now in flight, so that it cannot become drained from here on */
         drained = qatomic_read(&bs->quiesce_counter);
         if (!drained) {
-            GRAPH_RDLOCK_GUARD();
             ok = read_piece(bs, offset, p, errp);
         }
         bdrv_co_leave(bs, old_ctx);
@@ -214,4 +218,75 @@ qmp_query_block_zones(const char *node_name, bool has_offset, uint64_t offset,
     report->has_max_active_zones = p.max_active;
     report->max_active_zones = p.max_active;
     return g_steal_pointer(&report);
+}
+
+/* What qmp_block_zone_mgmt() has done for it outside of coroutines */
+typedef struct ZonesWriter {
+    const char *node_name;
+    bool all;
+    bool has_length;
+    uint64_t offset;
+    uint64_t length;
+    BlockBackend *blk;          /* NULL on failure */
+    Error **errp;
+    Coroutine *co;
+} ZonesWriter;
+
+/* Become a writer like any other: where the node is in use, this fails. */
+static void zones_writer_bh(void *opaque)
+{
+    ZonesWriter *w = opaque;
+    BlockDriverState *bs = bdrv_find_node(w->node_name);
+
+    if (!bs) {
+        error_setg(w->errp, "Cannot find node '%s'", w->node_name);
+    } else if (bdrv_zones_range(bs, w->all, &w->offset, w->has_length,
+                                &w->length, w->errp)) {
+        if (bdrv_is_read_only(bs)) {
+            error_setg(w->errp, "Node '%s' is read-only", w->node_name);
+        } else {
+            w->blk = blk_new(bdrv_get_aio_context(bs), BLK_PERM_WRITE,
+                             BLK_PERM_ALL);
+            blk_set_zoned_aware(w->blk, true);
+            if (blk_insert_bs(w->blk, bs, w->errp) < 0) {
+                blk_unref(w->blk);
+                w->blk = NULL;
+            }
+        }
+    }
+    aio_co_wake(w->co);
+}
+
+void coroutine_fn
+qmp_block_zone_mgmt(const char *node_name, BlockZoneMgmtOp op, bool has_offset,
+                    uint64_t offset, bool has_length, uint64_t length,
+                    bool has_all, bool all, Error **errp)
+{
+    ZonesWriter w = {
+        .node_name = node_name,
+        .all = has_all && all,
+        .has_length = has_length,
+        .offset = offset,
+        .length = length,
+        .errp = errp,
+        .co = qemu_coroutine_self(),
+    };
+    AioContext *old_ctx = qemu_coroutine_get_aio_context(w.co);
+
+    if (w.all ? has_offset || has_length : !has_offset) {
+        error_setg(errp, "Either 'offset' or 'all' is wanted");
+        return;
+    }
+
+    aio_bh_schedule_oneshot(qemu_get_aio_context(), zones_writer_bh, &w);
+    qemu_coroutine_yield();
+    if (!w.blk) {
+        return;
+    }
+
+    /* Not bdrv_co_enter(): a drain would wait for us, and we for its end. */
+    aio_co_reschedule_self(blk_get_aio_context(w.blk));
+    blk_zones_change(w.blk, op, w.all, w.offset, w.length, errp);
+    aio_co_reschedule_self(old_ctx);
+    blk_co_unref(w.blk);
 }

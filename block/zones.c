@@ -7,7 +7,9 @@
 #include "qemu/units.h"
 #include "block/block-io.h"
 #include "block/block_int.h"
+#include "block/zone-errors.h"
 #include "block/zones.h"
+#include "system/block-backend.h"
 
 static BlockZoneType zone_type(const BlockZoneDescriptor *zone)
 {
@@ -155,4 +157,77 @@ bool bdrv_zones_check_start(BlockDriverState *bs, uint64_t offset,
         return false;
     }
     return true;
+}
+
+bool bdrv_zones_range(BlockDriverState *bs, bool all, uint64_t *offset,
+                      bool has_length, uint64_t *length, Error **errp)
+{
+    const char *name = bdrv_get_node_name(bs);
+    uint64_t zone_size = bs->bl.zone_size;
+    uint64_t left;
+
+    if (all) {
+        *offset = 0;
+    }
+    if (!bdrv_zones_check_start(bs, *offset, errp)) {
+        return false;
+    }
+
+    left = bs->total_sectors * BDRV_SECTOR_SIZE - *offset;
+    if (all || !has_length) {
+        *length = all ? left : MIN(left, zone_size);
+    }
+    if (*length > left) {
+        error_setg(errp, "Length %" PRIu64 " is not on the disk: node '%s' has "
+                   "%" PRIu64 " bytes from offset %" PRIu64 " on", *length,
+                   name, left, *offset);
+        return false;
+    }
+    if (!*length || (*length % zone_size && *length != left)) {
+        error_setg(errp, "Length %" PRIu64 " is not that of whole zones: those "
+                   "of node '%s' have %" PRIu64 " bytes each", *length, name,
+                   zone_size);
+        return false;
+    }
+    return true;
+}
+
+bool blk_zones_change(BlockBackend *blk, BlockZoneMgmtOp op, bool all,
+                      uint64_t offset, uint64_t length, Error **errp)
+{
+    static const BlockZoneOp ops[] = {
+        [BLOCK_ZONE_MGMT_OP_OPEN] = BLK_ZO_OPEN,
+        [BLOCK_ZONE_MGMT_OP_CLOSE] = BLK_ZO_CLOSE,
+        [BLOCK_ZONE_MGMT_OP_FINISH] = BLK_ZO_FINISH,
+        [BLOCK_ZONE_MGMT_OP_RESET] = BLK_ZO_RESET,
+    };
+    g_autofree char *which = NULL;
+    BlockZoneDescriptor zone;
+    BlockZoneInfo info;
+    unsigned int nr = 1;
+    int ret = blk_zone_mgmt(blk, ops[op], offset, length,
+                            all ? BDRV_ZONE_ALL : 0);
+
+    if (ret == 0) {
+        return true;
+    }
+
+    if (all) {
+        which = g_strdup("all zones");
+    } else if (blk_zone_report(blk, offset, &nr, &zone) == 0 && nr &&
+               length == zone.length) {
+        info = block_zone_info(&zone);
+        which = g_strdup_printf(
+            "the zone at offset %" PRIu64 " (it is %s)", offset,
+            info.type == BLOCK_ZONE_TYPE_CONVENTIONAL ?
+            BlockZoneType_str(info.type) :
+            BlockZoneCondition_str(info.condition));
+    } else {
+        which = g_strdup_printf("the zones from offset %" PRIu64 " to %" PRIu64,
+                                offset, offset + length);
+    }
+    error_setg(errp, "Cannot %s %s of node '%s': %s", BlockZoneMgmtOp_str(op),
+               which, bdrv_get_node_name(blk_bs(blk)),
+               block_zone_strerror(ret) ?: strerror(-ret));
+    return false;
 }

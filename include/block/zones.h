@@ -40,4 +40,25 @@ char *block_zone_table_line(const BlockZoneInfo *run);
 bool bdrv_zones_check_start(BlockDriverState *bs, uint64_t offset,
                             Error **errp);
 
+/*
+ * Whole zones of @bs for blk_zones_change(): all of them, or those in @length
+ * from @offset on, or without a length the one at @offset.  True with *@offset
+ * and *@length set, else false, with an error that names the node and the rule.
+ * As above.
+ */
+bool bdrv_zones_range(BlockDriverState *bs, bool all, uint64_t *offset,
+                      bool has_length, uint64_t *length, Error **errp);
+
+/*
+ * Do @op to the zones of @blk in the range that bdrv_zones_range() gave; with
+ * @all pass over those that it is not for.  False, with an error that names the
+ * operation, the zones and the node, if it fails.  Finish and reset are durable
+ * then.
+ * @blk is aware of zones and may write.  To be called in a coroutine in its
+ * AioContext, or in the main loop.
+ */
+bool coroutine_mixed_fn
+blk_zones_change(BlockBackend *blk, BlockZoneMgmtOp op, bool all,
+                 uint64_t offset, uint64_t length, Error **errp);
+
 #endif
