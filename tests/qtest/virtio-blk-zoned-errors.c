@@ -5,6 +5,7 @@
  */
 #include "qemu/osdep.h"
 #include "qemu/bswap.h"
+#include "qemu/cutils.h"
 #include "virtio-blk-zoned-util.h"
 
 static void test_misplaced_does_not_stop(void)
@@ -445,6 +446,485 @@ static void test_host_error_throttled(void)
     check_image();
 }
 
+/*
+ * One sector of the file that can be neither read nor written, or not one of
+ * these: of data, of an L2 table, of the write-pointer table.  A block of that
+ * has the entries of 512 zones, and an L2 table maps so many; the sector is one
+ * for the zones from FAR on.
+ */
+#define FAR 1024u
+
+/* A big-endian value in the file of the image, which nobody has open */
+static uint64_t in_file(uint64_t offset, unsigned bytes)
+{
+    g_autofree char *path = image_path("disk.qcow2");
+    int fd = open(path, O_RDONLY);
+    uint8_t buf[8] = { 0 };
+
+    g_assert_cmpint(fd, >=, 0);
+    g_assert_cmpint(pread(fd, buf + 8 - bytes, bytes, offset), ==, bytes);
+    close(fd);
+    return ldq_be_p(buf);
+}
+
+#define IN_FILE_OFFSET(entry) ((entry) & 0x00fffffffffffe00ull)
+
+static uint64_t l2_in_file(unsigned zone)
+{
+    return IN_FILE_OFFSET(in_file(in_file(40, 8) + zone / 512 * 8, 8));
+}
+
+/* Where the first cluster of a zone is, of 64 KiB */
+static uint64_t data_in_file(unsigned zone)
+{
+    return IN_FILE_OFFSET(in_file(l2_in_file(zone) + zone % 512 * 16 * 8, 8));
+}
+
+static uint64_t table_in_file(void)
+{
+    uint64_t at = in_file(100, 4);
+
+    while (in_file(at, 4) != 0x007a6264) {
+        g_assert_cmphex(in_file(at, 4), !=, 0);
+        at += 8 + QEMU_ALIGN_UP(in_file(at + 4, 4), 8);
+    }
+    return in_file(at + 8 + 24, 8);
+}
+
+/* A big image, whose zone FAR has clusters, two of them with old data */
+static void bad_image(void)
+{
+    uint8_t old[128 * 1024];
+    Disk *d;
+
+    image_new_opts("disk.qcow2",
+                   "zoned=on,zone.size=1M,zone.conventional_zones=1", "1032M");
+    d = disk_start("");
+    memset(old, 0xee, sizeof(old));
+    g_assert_cmpuint(io_do(d, SPLIT, VIRTIO_BLK_T_OUT, FAR * ZONE, old,
+                           sizeof(old), NULL, 0), ==, VIRTIO_BLK_S_OK);
+    g_assert_cmpuint(do_mgmt(d, VIRTIO_BLK_T_ZONE_RESET, FAR * ZONE), ==,
+                     VIRTIO_BLK_S_OK);
+    /* For bad_heals(); sector 0 is read to guess the geometry. */
+    g_assert_cmpuint(do_write(d, 3 * ZONE, 8), ==, VIRTIO_BLK_S_OK);
+    disk_stop(d);
+}
+
+/*
+ * The sector at @offset fails for @iotype; NULL: whatever it is asked for, and
+ * for good.  Else until data is read, see bad_heals().
+ */
+static Disk *bad_start(uint64_t offset, const char *iotype, bool through,
+                       bool stop)
+{
+    g_autofree char *path = image_path("disk.qcow2");
+    g_autofree char *type =
+        !iotype ? g_strdup("") :
+        g_strdup_printf(",inject-error.0.iotype=%s,inject-error.1.event="
+                        "read_aio,inject-error.1.sector=%llu", iotype,
+                        1ull << 40);
+    g_autofree char *cmd = g_strdup_printf(
+        "-blockdev file,node-name=proto,filename=%s "
+        "-blockdev blkdebug,node-name=dbg,image=proto,"
+        "inject-error.0.event=none,inject-error.0.sector=%" PRIu64 ","
+        "inject-error.0.errno=%d%s "
+        "-blockdev qcow2,node-name=disk,file=dbg", path, offset / 512, EIO,
+        type);
+    g_autofree char *props =
+        g_strdup_printf(",werror=%s,write-cache=%s", stop ? "stop" : "report",
+                        through ? "off" : "on");
+    Disk *d = disk_start_cmd(cmd, props);
+
+    disk_setup(d, 1, 0);
+    return d;
+}
+
+static Io *bad_write(Disk *d, uint32_t type, uint64_t sector, uint8_t byte,
+                     unsigned sectors)
+{
+    g_autofree uint8_t *data = g_malloc(sectors * 512);
+    bool append = type == VIRTIO_BLK_T_ZONE_APPEND;
+
+    memset(data, byte, sectors * 512);
+    return io_queue_raw(d, 0, SPLIT, type, sector, data, sectors * 512,
+                        append ? 8 : 0, false);
+}
+
+/* Wait for a request, and go on whenever it stops the guest. */
+static uint8_t bad_wait(Disk *d, Io *io)
+{
+    while (io_status(io) == PENDING) {
+        if (!is_running(d)) {
+            cont(d);
+        }
+    }
+    return io_wait(io, NULL);
+}
+
+static void bad_write_ok(Disk *d, uint64_t sector, uint8_t byte,
+                         unsigned sectors)
+{
+    g_assert_cmpuint(bad_wait(d, bad_write(d, VIRTIO_BLK_T_OUT, sector, byte,
+                                           sectors)), ==, VIRTIO_BLK_S_OK);
+}
+
+/* It has failed, and has stopped the guest. */
+static void bad_stops(Disk *d, Io *io)
+{
+    while (is_running(d)) {
+        g_assert_cmphex(io_status(io), ==, PENDING);
+    }
+    g_assert_cmphex(io_status(io), ==, PENDING);
+}
+
+/*
+ * @io fails.  It is told so, or stops the guest, three times, with what it is
+ * made of: the caller has it still.  Writes at *@other go on meanwhile.
+ */
+static void bad_fails(Disk *d, Io *io, bool stop, uint64_t *other)
+{
+    Io *more[3] = { 0 };
+
+    if (!stop) {
+        g_assert_cmpuint(io_wait(io, NULL), ==, VIRTIO_BLK_S_IOERR);
+        g_assert_true(is_running(d));
+        if (other) {
+            bad_write_ok(d, *other, 6, 8);
+            *other += 8;
+        }
+        return;
+    }
+    for (unsigned i = 0; i < ARRAY_SIZE(more); i++) {
+        bad_stops(d, io);
+        if (other) {
+            more[i] = bad_write(d, VIRTIO_BLK_T_OUT, *other, 6, 8);
+            *other += 8;
+        }
+        cont(d);
+    }
+    bad_stops(d, io);
+    for (unsigned i = 0; other && i < ARRAY_SIZE(more); i++) {
+        g_assert_cmpuint(bad_wait(d, more[i]), ==, VIRTIO_BLK_S_OK);
+        g_assert_cmphex(io_status(io), ==, PENDING);
+    }
+}
+
+/* A read of data makes all good, and then does @io, if it is still there. */
+static void bad_heals(Disk *d, Io *io, bool stop)
+{
+    Io *read = io_submit(d, VIRTIO_BLK_T_IN, 3 * ZONE, 0, 4096);
+
+    g_assert_cmpuint(bad_wait(d, read), ==, VIRTIO_BLK_S_OK);
+    if (stop) {
+        g_assert_cmpuint(bad_wait(d, io), ==, VIRTIO_BLK_S_OK);
+    }
+}
+
+static void bad_data(bool through, bool stop, bool append)
+{
+    uint32_t type = append ? VIRTIO_BLK_T_ZONE_APPEND : VIRTIO_BLK_T_OUT;
+    /* In sectors, as all are: below, failing, above */
+    uint64_t start = FAR * ZONE, mid = append ? start : start + 32;
+    uint64_t wp = 128, le = 0;
+    g_autofree uint8_t *lost = g_malloc(32 * 512);
+    Io *io[3];
+    Disk *d;
+
+    bad_image();
+    d = bad_start(data_in_file(FAR) + 20 * 1024, NULL, through, stop);
+    /* This one never comes: what is "held" is there to be removed. */
+    device_io(d, "break cor_write held");
+    device_io(d, "break write_aio held");
+    io[0] = bad_write(d, type, start, 1, 32);
+    device_io(d, "wait_break held");
+    device_io(d, "break write_aio mid");
+    io[1] = bad_write(d, type, mid, 2, 32);
+    device_io(d, "wait_break mid");
+    if (through) {
+        device_io(d, "break flush_to_os top");
+    }
+    io[2] = bad_write(d, type, append ? start : start + 64, 3, 64);
+    if (through) {
+        device_io(d, "wait_break top");
+    } else {
+        while (io_status(io[2]) == PENDING) {
+            /* It is complete above them. */
+        }
+    }
+    /* Its zeros wait, too; both are let go at once, as a stop drains. */
+    device_io(d, "break write_aio held");
+    device_io(d, "resume mid");
+    check_zone(d, FAR, VIRTIO_BLK_ZS_IOPEN, 128);
+    g_assert_cmphex(io_status(io[0]), ==, PENDING);
+    g_assert_cmphex(io_status(io[1]), ==, PENDING);
+    if (!through) {
+        bad_write_ok(d, ZONE, 5, 8);
+        bad_write_ok(d, (FAR + 1) * ZONE, 5, 8);
+    } else {
+        device_io(d, "resume top");
+    }
+    device_io(d, "remove_break held");
+
+    if (stop) {
+        bad_stops(d, io[1]);
+        g_assert_cmpuint(io_status(io[0]), ==, VIRTIO_BLK_S_OK);
+        g_assert_cmpuint(io_status(io[2]), ==, VIRTIO_BLK_S_OK);
+        cont(d);
+    }
+    g_assert_cmpuint(io_wait(io[0], NULL), ==, VIRTIO_BLK_S_OK);
+    g_assert_cmpuint(io_wait(io[2], NULL), ==, VIRTIO_BLK_S_OK);
+    /* Made again, an append gets another place; a write has lost its own. */
+    if (stop && append) {
+        g_assert_cmpuint(io_wait(io[1], &le), ==, VIRTIO_BLK_S_OK);
+        g_assert_cmpuint(le64_to_cpu(le), ==, start + wp);
+        check_data(d, start + wp, 32, 2);
+        wp += 32;
+    } else {
+        g_assert_cmpuint(io_wait(io[1], NULL), ==, stop ?
+                         VIRTIO_BLK_S_ZONE_UNALIGNED_WP : VIRTIO_BLK_S_IOERR);
+    }
+
+    g_assert_true(is_running(d));
+    check_zone(d, FAR, VIRTIO_BLK_ZS_IOPEN, wp);
+    for (unsigned i = 0; i < 2; i++) {
+        bad_write_ok(d, start + wp, 4, 8);
+        wp += 8;
+        bad_write_ok(d, ZONE + (through ? 0 : 8) + 8 * i, 6, 8);
+        g_assert_cmpuint(io_do(d, SPLIT, VIRTIO_BLK_T_FLUSH, 0, NULL, 0, NULL,
+                               0), ==, VIRTIO_BLK_S_OK);
+    }
+    check_data(d, start, 32, 1);
+    check_data(d, start + 64, 64, 3);
+    g_assert_cmpuint(io_do(d, SPLIT, VIRTIO_BLK_T_IN, start + 32, NULL, 0, lost,
+                           32 * 512), ==, VIRTIO_BLK_S_IOERR);
+    g_assert_cmpuint(do_write(d, start + 32, 32), ==,
+                     VIRTIO_BLK_S_ZONE_UNALIGNED_WP);
+    g_assert_true(is_running(d));
+    disk_stop(d);
+
+    check_image();
+    d = disk_start("");
+    check_zone(d, FAR, VIRTIO_BLK_ZS_CLOSED, wp);
+    check_data(d, start, 32, 1);
+    check_data(d, start + 64, 64, 3);
+    check_data(d, start + wp - 16, 16, 4);
+    check_data(d, start + wp, ZONE - wp, 0);
+    g_assert_cmpuint(io_do(d, SPLIT, VIRTIO_BLK_T_IN, start + 32, NULL, 0, lost,
+                           32 * 512), ==, VIRTIO_BLK_S_OK);
+    for (unsigned i = 0; i < 32 * 512; i++) {
+        g_assert_true(lost[i] == 0 || lost[i] == 0xee || lost[i] == 2);
+    }
+    disk_stop(d);
+}
+
+/* All ways to run a test of a bad sector */
+static void bad_all(void (*test)(bool through, bool stop, bool more))
+{
+    for (unsigned i = 0; i < 8; i++) {
+        test(i & 1, i & 2, i & 4);
+    }
+}
+
+static void test_bad_data(void)
+{
+    bad_all(bad_data);
+}
+
+/* With a write in flight below and one above that is acknowledged */
+static void bad_two_writes(Disk *d, uint64_t sector)
+{
+    Io *low, *top;
+
+    device_io(d, "break write_aio low");
+    low = bad_write(d, VIRTIO_BLK_T_OUT, sector, 3, 8);
+    device_io(d, "wait_break low");
+    top = bad_write(d, VIRTIO_BLK_T_OUT, sector + 8, 4, 8);
+    g_assert_cmpuint(io_wait(top, NULL), ==, VIRTIO_BLK_S_OK);
+    device_io(d, "resume low");
+    g_assert_cmpuint(io_wait(low, NULL), ==, VIRTIO_BLK_S_OK);
+}
+
+static void bad_l2_write(bool through, bool stop, bool heals)
+{
+    uint64_t start = FAR * ZONE, next = start + ZONE, other = 2 * ZONE;
+    Io *io;
+    Disk *d;
+
+    bad_image();
+    d = bad_start(l2_in_file(FAR), "write", through, stop);
+    /* What is mapped goes on, and can be flushed. */
+    bad_write_ok(d, start, 1, 8);
+    bad_write_ok(d, ZONE, 5, 8);
+    io = io_submit(d, VIRTIO_BLK_T_FLUSH, 0, 0, 0);
+    g_assert_cmpuint(io_wait(io, NULL), ==, VIRTIO_BLK_S_OK);
+    if (through) {
+        /* It cannot be durable, so that it is given back. */
+        io = bad_write(d, VIRTIO_BLK_T_OUT, next, 3, 8);
+        bad_fails(d, io, stop, NULL);
+    } else {
+        bad_two_writes(d, next);
+        io = io_submit(d, VIRTIO_BLK_T_FLUSH, 0, 0, 0);
+        bad_fails(d, io, stop, &other);
+    }
+    if (heals) {
+        bad_heals(d, io, stop);
+        if (through && !stop) {
+            check_zone(d, FAR + 1, VIRTIO_BLK_ZS_IOPEN, 0);
+            bad_write_ok(d, next, 3, 8);
+        }
+        g_assert_cmpuint(io_do(d, SPLIT, VIRTIO_BLK_T_FLUSH, 0, NULL, 0, NULL,
+                               0), ==, VIRTIO_BLK_S_OK);
+        check_zone(d, FAR + 1, VIRTIO_BLK_ZS_IOPEN, through ? 8 : 16);
+    } else if (stop) {
+        io_free(io);
+    }
+    disk_stop(d);
+
+    d = disk_start("");
+    check_zone(d, FAR, VIRTIO_BLK_ZS_CLOSED, 8);
+    check_data(d, start, 8, 1);
+    check_data(d, ZONE, 8, 5);
+    if (heals) {
+        check_data(d, next, 8, 3);
+        check_data(d, next + 8, 8, through ? 0 : 4);
+        check_zone(d, FAR + 1, VIRTIO_BLK_ZS_CLOSED, through ? 8 : 16);
+    } else {
+        check_zone(d, FAR + 1, VIRTIO_BLK_ZS_EMPTY, 0);
+        check_data(d, next, 16, 0);
+    }
+    if (other > 2 * ZONE && heals) {
+        check_data(d, 2 * ZONE, other - 2 * ZONE, 6);
+    }
+    disk_stop(d);
+}
+
+static void test_bad_l2_write(void)
+{
+    bad_all(bad_l2_write);
+}
+
+/* An L2 table that cannot be read: what needs it is given back. */
+static void bad_l2_read(bool through, bool stop, bool heals)
+{
+    uint64_t start = FAR * ZONE, other = ZONE;
+    uint8_t in[4096];
+    Io *io;
+    Disk *d;
+
+    bad_image();
+    d = bad_start(l2_in_file(FAR), "read", through, stop);
+    io = bad_write(d, VIRTIO_BLK_T_OUT, start, 1, 8);
+    bad_fails(d, io, stop, &other);
+    if (!stop) {
+        check_zone(d, FAR, VIRTIO_BLK_ZS_IOPEN, 0);
+        g_assert_cmpuint(io_do(d, SPLIT, VIRTIO_BLK_T_FLUSH, 0, NULL, 0, NULL,
+                               0), ==, VIRTIO_BLK_S_OK);
+    }
+    if (heals) {
+        bad_heals(d, io, stop);
+        if (!stop) {
+            bad_write_ok(d, start, 1, 8);
+        }
+        check_zone(d, FAR, VIRTIO_BLK_ZS_IOPEN, 8);
+    } else if (stop) {
+        io_free(io);
+    }
+    disk_stop(d);
+
+    check_image();
+    d = disk_start("");
+    if (heals) {
+        check_zone(d, FAR, VIRTIO_BLK_ZS_CLOSED, 8);
+        check_data(d, start, 8, 1);
+        check_data(d, start + 8, ZONE - 8, 0);
+    } else {
+        check_zone(d, FAR, VIRTIO_BLK_ZS_EMPTY, 0);
+        g_assert_cmpuint(io_do(d, SPLIT, VIRTIO_BLK_T_IN, start, NULL, 0, in,
+                               sizeof(in)), ==, VIRTIO_BLK_S_OK);
+        g_assert_true(buffer_is_zero(in, sizeof(in)));
+    }
+    check_zone(d, 1, VIRTIO_BLK_ZS_CLOSED, other - ZONE);
+    check_data(d, ZONE, other - ZONE, 6);
+    disk_stop(d);
+}
+
+static void test_bad_l2_read(void)
+{
+    bad_all(bad_l2_read);
+}
+
+/* A block of the write-pointer table */
+static void bad_table(bool through, bool stop, bool heals)
+{
+    uint64_t start = FAR * ZONE, next = start + ZONE, other = 2 * ZONE;
+    Io *io, *more;
+    Disk *d;
+
+    bad_image();
+    d = bad_start(table_in_file() + FAR * 8, "write", through, stop);
+    bad_write_ok(d, ZONE, 5, 8);
+    io = io_submit(d, VIRTIO_BLK_T_FLUSH, 0, 0, 0);
+    g_assert_cmpuint(io_wait(io, NULL), ==, VIRTIO_BLK_S_OK);
+    if (through) {
+        io = bad_write(d, VIRTIO_BLK_T_OUT, start, 3, 8);
+    } else {
+        bad_two_writes(d, start);
+        io = io_submit(d, VIRTIO_BLK_T_FLUSH, 0, 0, 0);
+    }
+    bad_fails(d, io, stop, &other);
+
+    /* In doubt now: others of the block wait for it, or fail. */
+    more = bad_write(d, VIRTIO_BLK_T_OUT, next, 7, 8);
+    if (stop) {
+        cont(d);
+    }
+    bad_fails(d, more, stop, &other);
+    if (!stop) {
+        g_assert_cmpuint(do_mgmt(d, VIRTIO_BLK_T_ZONE_FINISH, start), ==,
+                         VIRTIO_BLK_S_IOERR);
+        check_zone(d, FAR, VIRTIO_BLK_ZS_IOPEN, through ? 0 : 16);
+        check_zone(d, FAR + 1, VIRTIO_BLK_ZS_IOPEN, 0);
+    }
+    if (heals) {
+        bad_heals(d, io, stop);
+        if (stop) {
+            g_assert_cmpuint(bad_wait(d, more), ==, VIRTIO_BLK_S_OK);
+        } else {
+            bad_write_ok(d, next, 7, 8);
+            if (through) {
+                bad_write_ok(d, start, 3, 8);
+            }
+        }
+        g_assert_cmpuint(io_do(d, SPLIT, VIRTIO_BLK_T_FLUSH, 0, NULL, 0, NULL,
+                               0), ==, VIRTIO_BLK_S_OK);
+        check_zone(d, FAR, VIRTIO_BLK_ZS_IOPEN, through ? 8 : 16);
+        check_zone(d, FAR + 1, VIRTIO_BLK_ZS_IOPEN, 8);
+    } else if (stop) {
+        io_free(io);
+        io_free(more);
+    }
+    disk_stop(d);
+
+    check_image();
+    d = disk_start("");
+    check_zone(d, FAR, heals ? VIRTIO_BLK_ZS_CLOSED : VIRTIO_BLK_ZS_EMPTY,
+               !heals ? 0 : through ? 8 : 16);
+    check_zone(d, FAR + 1, heals ? VIRTIO_BLK_ZS_CLOSED : VIRTIO_BLK_ZS_EMPTY,
+               heals ? 8 : 0);
+    check_data(d, start, 8, heals ? 3 : 0);
+    check_data(d, start + 8, 8, heals && !through ? 4 : 0);
+    check_data(d, next, 8, heals ? 7 : 0);
+    check_data(d, ZONE, 8, 5);
+    check_zone(d, 2, VIRTIO_BLK_ZS_CLOSED, other - 2 * ZONE);
+    check_data(d, 2 * ZONE, other - 2 * ZONE, 6);
+    disk_stop(d);
+}
+
+static void test_bad_table(void)
+{
+    bad_all(bad_table);
+}
+
 const Test error_tests[] = {
     { "misplaced-does-not-stop", test_misplaced_does_not_stop },
     { "full-write", test_full_write },
@@ -462,5 +942,9 @@ const Test error_tests[] = {
     { "host-sync-error", test_host_sync_error },
     { "failed-below", test_failed_below },
     { "host-error-throttled", test_host_error_throttled },
+    { "bad-sector/data", test_bad_data },
+    { "bad-sector/l2-table-write", test_bad_l2_write },
+    { "bad-sector/l2-table-read", test_bad_l2_read },
+    { "bad-sector/table-block", test_bad_table },
     { }
 };
