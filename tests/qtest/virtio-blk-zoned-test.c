@@ -1036,6 +1036,70 @@ static void mq_requests(Disk *d, Io *io[MAX_QUEUES][40])
     }
 }
 
+/*
+ * With discard=unmap a reset gives clusters away, and a finish may: they wait
+ * for a read of the zone that is under way.
+ */
+static void check_read_holds(uint32_t type)
+{
+    g_autofree char *path = image_path("disk.qcow2");
+    g_autofree char *cmd = g_strdup_printf(
+        "-blockdev file,node-name=proto,filename=%s,discard=unmap "
+        "-blockdev blkdebug,node-name=dbg,image=proto,discard=unmap "
+        "-blockdev qcow2,node-name=disk,file=dbg,discard=unmap", path);
+    g_autofree uint8_t *data = g_malloc(65536);
+    Io *read, *op;
+    Disk *d;
+
+    image_new();
+    d = disk_start_cmd(cmd, "");
+    disk_setup(d, 1, 0);
+    memset(data, 0x11, 65536);
+    g_assert_cmpuint(io_do(d, SPLIT, VIRTIO_BLK_T_OUT, ZONE, data, 65536, NULL,
+                           0), ==, VIRTIO_BLK_S_OK);
+    g_assert_cmpuint(io_do(d, SPLIT, VIRTIO_BLK_T_FLUSH, 0, NULL, 0, NULL, 0),
+                     ==, VIRTIO_BLK_S_OK);
+
+    device_io(d, "break read_aio held");
+    read = io_submit(d, VIRTIO_BLK_T_IN, ZONE, 0, 65536);
+    device_io(d, "wait_break held");
+    op = io_submit(d, type, ZONE, 0, 0);
+    /* A flush writes the table after whoever was there before. */
+    for (unsigned i = 0; i < 4; i++) {
+        g_assert_cmpuint(do_write(d, 2 * ZONE + 8 * i, 8), ==, VIRTIO_BLK_S_OK);
+        g_assert_cmpuint(io_do(d, SPLIT, VIRTIO_BLK_T_FLUSH, 0, NULL, 0, NULL,
+                               0), ==, VIRTIO_BLK_S_OK);
+    }
+    g_assert_cmphex(io_status(op), ==, PENDING);
+    g_assert_cmphex(io_status(read), ==, PENDING);
+
+    device_io(d, "resume held");
+    memset(data, 0, 65536);
+    g_assert_cmpuint(io_wait(read, data), ==, VIRTIO_BLK_S_OK);
+    for (unsigned i = 0; i < 65536; i++) {
+        g_assert_cmphex(data[i], ==, 0x11);
+    }
+    g_assert_cmpuint(io_wait(op, NULL), ==, VIRTIO_BLK_S_OK);
+    if (type == VIRTIO_BLK_T_ZONE_RESET) {
+        check_zone(d, 1, VIRTIO_BLK_ZS_EMPTY, 0);
+    } else {
+        check_zone(d, 1, VIRTIO_BLK_ZS_FULL, CAP);
+        check_data(d, ZONE, 128, 0x11);
+    }
+    disk_stop(d);
+    check_image();
+}
+
+static void test_read_holds_reset(void)
+{
+    check_read_holds(VIRTIO_BLK_T_ZONE_RESET);
+}
+
+static void test_read_holds_finish(void)
+{
+    check_read_holds(VIRTIO_BLK_T_ZONE_FINISH);
+}
+
 /* The end comes while the iothreads are at work */
 static void check_multi_queue_end(bool unplug)
 {
@@ -1152,6 +1216,8 @@ int main(int argc, char **argv)
         { "no-merge", test_no_merge },
         { "order", test_order },
         { "zones-apart", test_zones_apart },
+        { "read-holds-reset", test_read_holds_reset },
+        { "read-holds-finish", test_read_holds_finish },
         { "read-only", test_read_only },
         { "restart", test_restart },
         { "unplug-in-flight", test_unplug },
