@@ -7,6 +7,7 @@
 import os
 import re
 
+from guestvm import GuestError
 from machine import Disk, Group, KIB, MIB
 from tap import Skip, check, equal
 
@@ -90,8 +91,11 @@ class FullHost(Group):
                        'here')
 
     def is_broken(self):
-        return super().is_broken() or \
-            self.vm.qmp('query-status')['status'] != 'running'
+        try:
+            return super().is_broken() or \
+                self.vm.qmp('query-status')['status'] != 'running'
+        except GuestError:
+            return True
 
     # -- the host --
 
