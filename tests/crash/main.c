@@ -725,6 +725,17 @@ static bool faults_in_flight(void)
     }
     printf("%s - in flight: a write that fails among others never makes a "
            "lie\n", ok ? "ok" : "not ok");
+    if (ok) {
+        const uint64_t *among = batch.sum.tally.among_others;
+        unsigned with = opt.bursts / 20, without = opt.bursts / 250;
+
+        ok = among[1] >= with && among[0] >= without;
+        printf("%s - in flight: a write failed, with others of its zone in "
+               "flight, in %" PRIu64 " workloads with a file that knows FUA, "
+               "at least %u, and in %" PRIu64 " with one that does not, at "
+               "least %u\n", ok ? "ok" : "not ok", among[1], with, among[0],
+               without);
+    }
     return ok;
 }
 

@@ -648,6 +648,33 @@ static void print_requests(const Workload *w, const Run *run)
     }
 }
 
+static bool is_write_in_flight(const OracleOp *op, int t)
+{
+    return (op->type == ORACLE_WRITE || op->type == ORACLE_ZEROES) &&
+           !op->refused && op->submit <= t && op->ack > t;
+}
+
+/*
+ * When the first operation on the file failed: was there a write that failed
+ * with it, and another one to the same zone in flight?
+ */
+static bool failed_among_others(const Run *run)
+{
+    const OracleOp *op = (const OracleOp *)run->ops->data;
+    int t = memslot[0].first_failure;
+
+    for (unsigned i = 0; t && i < run->ops->len; i++) {
+        for (unsigned k = 0; k < run->ops->len; k++) {
+            if (i != k && op[i].ret < 0 && op[i].first == op[k].first &&
+                is_write_in_flight(&op[i], t) &&
+                is_write_in_flight(&op[k], t)) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
 bool judge_workload(const Workload *w, const Limits *lim, Tally *t,
                     char **why)
 {
@@ -681,6 +708,7 @@ bool judge_workload(const Workload *w, const Limits *lim, Tally *t,
         t->file_ops += run->file_ops[k];
     }
     t->faults += memslot[0].failed;
+    t->among_others[!!w->cfg.fua] += failed_among_others(run);
     j.run = run;
     j.o = oracle_new(run->zones, run->nr_zones, (OracleOp *)run->ops->data,
                      run->ops->len, run->final, text, sizeof(text));

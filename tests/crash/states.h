@@ -23,6 +23,11 @@ typedef struct Tally {
     uint64_t failed_requests;
     uint64_t file_ops;
     uint64_t faults;
+    /*
+     * Workloads in which a write failed while others of its zone were in
+     * flight, on a file that does not know FUA, and on one that does
+     */
+    uint64_t among_others[2];
 } Tally;
 
 typedef struct Limits {
