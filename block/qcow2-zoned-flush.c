@@ -21,23 +21,32 @@ int coroutine_fn zoned_flush_data(BlockDriverState *bs)
     return ret < 0 ? ret : bdrv_co_flush(bs->file->bs);
 }
 
+static int compare_zones(const void *a, const void *b)
+{
+    const ZonePointer *p = a, *q = b;
+
+    return p->zone < q->zone ? -1 : p->zone > q->zone;
+}
+
 void zoned_cut_samples(Qcow2Zoned *z, uint32_t zone)
 {
     uint64_t wp = zone_rules_wp(z->rules, zone);
+    ZonePointer key = { .zone = zone };
     guint k;
 
-    for (k = 0; z->samples && k < z->samples->len; k++) {
+    if (z->samples &&
+        g_array_binary_search(z->samples, &key, compare_zones, &k)) {
         ZonePointer *sample = &g_array_index(z->samples, ZonePointer, k);
 
-        if (sample->zone == zone) {
-            sample->wp = MIN(sample->wp, wp);
-        }
+        sample->wp = MIN(sample->wp, wp);
     }
 }
 
 /*
  * One sample for each zone with acknowledged writes that the table does not
- * cover yet: all targets at one point in time, now.  z->lock is held.
+ * cover yet, ascending.  Zones that come late in the walk are sampled a little
+ * later than when the flush began, which only covers more.  z->lock is held,
+ * and dropped between blocks of the table.
  */
 static void sample_zones(Qcow2Zoned *z)
 {
@@ -62,6 +71,7 @@ static void sample_zones(Qcow2Zoned *z)
             /* The next write to end there marks it again. */
             qcow2_zoned_pointer_unmark(z->pointers, first);
         }
+        zoned_breathe(z, ZONES_AT_ONCE);
     }
 }
 
@@ -88,14 +98,19 @@ static void coroutine_fn complete_samples(Qcow2Zoned *z)
             qemu_co_queue_wait(&z->progress, &z->lock);
         }
         sample->wp = zone_rules_complete(z->rules, sample->zone);
+        zoned_breathe(z, k);
     }
 }
 
-/* Keep those samples that are still true and raise an entry.  z->lock held */
+/*
+ * Keep those samples that are still true and raise an entry.  The lock of the
+ * table is held, so that none is cut or becomes stale meanwhile.
+ */
 static void drop_stale_samples(Qcow2Zoned *z)
 {
     guint k, kept = 0;
 
+    QEMU_LOCK_GUARD(&z->lock);
     for (k = 0; k < z->samples->len; k++) {
         ZonePointer sample = g_array_index(z->samples, ZonePointer, k);
 
@@ -103,6 +118,7 @@ static void drop_stale_samples(Qcow2Zoned *z)
             sample.wp > qcow2_zoned_pointer(z->pointers, sample.zone)) {
             g_array_index(z->samples, ZonePointer, kept++) = sample;
         }
+        zoned_breathe(z, k);
     }
     g_array_set_size(z->samples, kept);
 }
@@ -114,9 +130,7 @@ static int coroutine_fn GRAPH_RDLOCK raise_pointers(BlockDriverState *bs,
     int ret;
 
     QEMU_LOCK_GUARD(&z->pointers->lock);
-    WITH_QEMU_LOCK_GUARD(&z->lock) {
-        drop_stale_samples(z);
-    }
+    drop_stale_samples(z);
     if (!z->samples->len && !qcow2_zoned_pointers_in_doubt(z->pointers)) {
         return 0;
     }
@@ -183,6 +197,7 @@ int coroutine_mixed_fn qcow2_zoned_behind(BlockDriverState *bs)
                 return -EIO;
             }
         }
+        zoned_breathe(z, ZONES_AT_ONCE);
     }
     return qcow2_zoned_pointers_in_doubt(z->pointers) ? -EIO : 0;
 }
@@ -192,7 +207,10 @@ void zoned_verify(Qcow2Zoned *z)
 {
     uint32_t i;
 
-    for (i = z->hdr.nr_conventional; i < MIN(z->hdr.nr_zones, 4096); i++) {
+    if (z->hdr.nr_zones > 4096) {
+        return;
+    }
+    for (i = z->hdr.nr_conventional; i < z->hdr.nr_zones; i++) {
         uint64_t wp = qcow2_zoned_pointer(z->pointers, i);
 
         /* Until an operation ends the rules do not know what it has done. */

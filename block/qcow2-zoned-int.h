@@ -9,8 +9,8 @@
  * (docs/devel/zoned-qcow2.rst, "What is durable, and when").
  *
  * Locks, outermost first:
- *   op_lock         a reset or finish of several zones, until it has begun in
- *                   all of them (qcow2-zoned-ops.c)
+ *   op_lock         an operation on several zones, until it has begun or taken
+ *                   effect in all of them (qcow2-zoned-ops.c)
  *   pointers->lock  see qcow2-zoned-pointers.h
  *   s->lock         as everywhere in qcow2
  *   lock            the rules and all bookkeeping here; never held over a
@@ -30,8 +30,11 @@
 #include "block/zone-rules.h"
 #include "qcow2.h"
 
-/* Others at the lock have their turn after this many zones. */
-#define ZONES_AT_ONCE       16384
+/*
+ * Others at the lock have their turn after this many zones, each of which is
+ * looked at up to eight times.
+ */
+#define ZONES_AT_ONCE       2048
 
 /* A request that waits until its zone takes it; in arrival order */
 typedef struct ZoneWaiter {
@@ -83,12 +86,21 @@ static inline int zoned_host_error(int ret)
     return ret < 0 && block_zone_strerror(ret) ? -EIO : ret;
 }
 
+/* After @n zones under z->lock, let others at it. */
+static inline void zoned_breathe(Qcow2Zoned *z, uint32_t n)
+{
+    if (n && n % ZONES_AT_ONCE == 0) {
+        qemu_mutex_unlock(&z->lock);
+        qemu_mutex_lock(&z->lock);
+    }
+}
+
 /*
  * Wait until @zone takes a write (@write), or anything else, and all who came
- * before have had their turn.  z->lock is held, and dropped meanwhile; the
- * caller decides before it drops the lock.
+ * before have had their turn.  z->lock is held, and dropped meanwhile (if so,
+ * true is returned); the caller decides before it drops the lock.
  */
-void coroutine_fn zoned_wait_for_zone(Qcow2Zoned *z, uint32_t zone,
+bool coroutine_fn zoned_wait_for_zone(Qcow2Zoned *z, uint32_t zone,
                                       bool write);
 /* Something has ended or was decided: let those look who wait.  z->lock held */
 void coroutine_fn zoned_wake(Qcow2Zoned *z);

@@ -28,16 +28,13 @@ QEMU_BUILD_BUG_ON((int)BLK_ZO_RESET != ZONE_OP_RESET);
 QEMU_BUILD_BUG_ON((int)BDRV_ZONE_ALL != ZONE_OP_ALL);
 QEMU_BUILD_BUG_ON((int)BDRV_ZONE_ZNS != ZONE_OP_ZNS);
 
-/* A report lets others at the lock after this many zones */
-#define REPORT_BATCH        512
-
-/* A reset or finish under way in zones of [first, end) */
+/* An operation on zones of [first, end) */
 typedef struct ZonedOp {
     ZoneOpType type;
     unsigned flags;             /* ZONE_OP_* */
     uint32_t first;
     uint32_t end;
-    GArray *zones;              /* uint32_t: those to change, ascending */
+    GArray *zones;              /* uint32_t: those found to change, ascending */
 } ZonedOp;
 
 static uint32_t op_zone(const ZonedOp *op, guint k)
@@ -45,19 +42,91 @@ static uint32_t op_zone(const ZonedOp *op, guint k)
     return g_array_index(op->zones, uint32_t, k);
 }
 
-/* After @n zones under z->lock, let others at it. */
-static void op_breathe(Qcow2Zoned *z, uint32_t n)
+static bool op_is_quick(const ZonedOp *op)
 {
-    if (n && n % ZONES_AT_ONCE == 0) {
-        qemu_mutex_unlock(&z->lock);
-        qemu_mutex_lock(&z->lock);
+    return op->type == ZONE_OP_OPEN || op->type == ZONE_OP_CLOSE;
+}
+
+/*
+ * Wait until no reset or finish is pending in zones [@first, @end).  z->lock is
+ * held, and dropped meanwhile.
+ */
+static void coroutine_fn op_wait(Qcow2Zoned *z, uint32_t first, uint32_t end)
+{
+    bool waited = false;
+    uint32_t i;
+
+    for (i = first; i < end; i++) {
+        waited |= zoned_wait_for_zone(z, i, false);
+    }
+    while (waited) {
+        /* While the last of them were waited for, one may have begun. */
+        waited = false;
+        for (i = first; i < end; i++) {
+            waited |= zone_rules_op_pending(z->rules, i) &&
+                      zoned_wait_for_zone(z, i, false);
+        }
     }
 }
 
 /*
- * Begin in each zone when its turn comes.  One operation on several zones does
- * this at a time, so that no two wait for one another.
+ * Open with ZONE_OP_ALL, the piece [@first, @end).  With a limit all are opened
+ * at once, or none, when the last piece is known.  z->lock is held.
  */
+static int op_open_all(Qcow2Zoned *z, ZonedOp *op, uint32_t first,
+                       uint32_t end)
+{
+    int ret;
+    uint32_t i;
+
+    for (i = first; i < end; i++) {
+        if (zone_op_opens(z->rules, i)) {
+            g_array_append_val(op->zones, i);
+        }
+    }
+    if (end < op->end && (z->hdr.max_open || z->hdr.max_active)) {
+        return 0;
+    }
+    ret = zone_op_open_all(z->rules, (uint32_t *)op->zones->data,
+                           op->zones->len);
+    g_array_set_size(op->zones, 0);
+    return ret;
+}
+
+/*
+ * Check what does not depend on resources, and, with @act, carry an open or
+ * close out, piece by piece.
+ */
+static int coroutine_fn op_pieces(Qcow2Zoned *z, ZonedOp *op, bool act)
+{
+    bool all = op->flags & ZONE_OP_ALL;
+    int ret = 0;
+    uint32_t i, end;
+
+    for (i = op->first; ret == 0 && i < op->end; i = end) {
+        QEMU_LOCK_GUARD(&z->lock);
+        end = MIN(op->end, i + ZONES_AT_ONCE);
+        if (!all && op_is_quick(op)) {
+            /* What is pending changes the states that count. */
+            op_wait(z, i, end);
+        }
+        if (!all) {
+            ret = zone_op_check(z->rules, op->type, i, end);
+        }
+        if (ret < 0 || !act) {
+            continue;
+        }
+        if (op->type == ZONE_OP_CLOSE) {
+            zone_op_close(z->rules, op->flags, i, end);
+        } else {
+            ret = all ? op_open_all(z, op, i, end)
+                      : zone_op_open(z->rules, i, end);
+        }
+    }
+    return ret;
+}
+
+/* Begin in each zone when its turn comes. */
 static void coroutine_fn op_begin(Qcow2Zoned *z, ZonedOp *op)
 {
     uint32_t i;
@@ -68,7 +137,7 @@ static void coroutine_fn op_begin(Qcow2Zoned *z, ZonedOp *op)
         if (zone_op_begin(z->rules, op->type, op->flags, i)) {
             g_array_append_val(op->zones, i);
         }
-        op_breathe(z, i - op->first);
+        zoned_breathe(z, i - op->first);
     }
 }
 
@@ -83,7 +152,7 @@ static void coroutine_fn op_drain(Qcow2Zoned *z, const ZonedOp *op, bool reads)
                (reads && zoned_has_reads(z, op_zone(op, k)))) {
             qemu_co_queue_wait(&z->progress, &z->lock);
         }
-        op_breathe(z, k);
+        zoned_breathe(z, k);
     }
 }
 
@@ -177,7 +246,7 @@ static void coroutine_fn op_end(Qcow2Zoned *z, const ZonedOp *op, bool ok)
     QEMU_LOCK_GUARD(&z->lock);
     for (k = 0; k < op->zones->len; k++) {
         zone_op_end(z->rules, op->type, op_zone(op, k), ok);
-        op_breathe(z, k);
+        zoned_breathe(z, k);
     }
     zoned_verify(z);
     zoned_wake(z);
@@ -211,61 +280,26 @@ op_run(BlockDriverState *bs, Qcow2Zoned *z, const ZonedOp *op)
     return ret;
 }
 
-/* A reset or finish, checked already */
-static int coroutine_fn GRAPH_RDLOCK
-change_zones(BlockDriverState *bs, Qcow2Zoned *z, ZonedOp *op)
-{
-    op->zones = g_array_new(false, false, sizeof(uint32_t));
-    if (op->end - op->first > 1) {
-        QEMU_LOCK_GUARD(&z->op_lock);
-        op_begin(z, op);
-    } else {
-        op_begin(z, op);
-    }
-    return zoned_host_error(op_run(bs, z, op));
-}
-
-/* An open or close, checked under z->lock, which is held still */
-static int open_or_close(Qcow2Zoned *z, const ZonedOp *op)
-{
-    g_autoptr(GArray) zones = NULL;
-    uint32_t i;
-
-    if (op->type == ZONE_OP_CLOSE) {
-        zone_op_close(z->rules, op->flags, op->first, op->end);
-        return 0;
-    }
-    if (!(op->flags & ZONE_OP_ALL)) {
-        return zone_op_open(z->rules, op->first, op->end);
-    }
-    zones = g_array_new(false, false, sizeof(uint32_t));
-    for (i = op->first; i < op->end; i++) {
-        if (zone_op_opens(z->rules, i)) {
-            g_array_append_val(zones, i);
-        }
-    }
-    return zone_op_open_all(z->rules, (uint32_t *)zones->data, zones->len);
-}
-
 /*
- * Wait until no reset or finish is pending in the zones of @op.  z->lock is
- * held, and dropped meanwhile.
+ * Check the operation, then carry it out, or begin it in all of its zones.  Of
+ * several zones one operation does this at a time, so that no two wait for one
+ * another, or come between two pieces of one.
  */
-static void coroutine_fn op_wait(Qcow2Zoned *z, const ZonedOp *op)
+static int coroutine_fn op_start(Qcow2Zoned *z, ZonedOp *op)
 {
-    bool pending;
-    uint32_t i;
+    bool quick = op_is_quick(op);
+    int ret = 0;
 
-    do {
-        for (i = op->first; i < op->end; i++) {
-            zoned_wait_for_zone(z, i, false);
-        }
-        /* While the last of them were waited for, one may have begun. */
-        pending = false;
-        for (i = op->first; i < op->end; i++) {
-            pending |= zone_rules_op_pending(z->rules, i);
-        }
-    } while (pending);
+    if (!quick || op->end - op->first > ZONES_AT_ONCE) {
+        /* To its end, before anything is changed */
+        ret = op_pieces(z, op, false);
+    }
+    if (ret == 0 && quick) {
+        ret = op_pieces(z, op, true);
+    } else if (ret == 0) {
+        op_begin(z, op);
+    }
+    return ret;
 }
 
 int coroutine_fn
@@ -274,34 +308,26 @@ qcow2_zoned_co_zone_mgmt(BlockDriverState *bs, BlockZoneOp type,
 {
     Qcow2Zoned *z = zoned_state(bs);
     ZonedOp op = { .type = (ZoneOpType)type, .flags = flags };
-    bool quick = type == BLK_ZO_OPEN || type == BLK_ZO_CLOSE;
     int ret;
 
     if (!z) {
         return -ENOTSUP;
     }
 
-    WITH_QEMU_LOCK_GUARD(&z->lock) {
-        ret = zone_op_check(z->rules, op.type, &op.flags, offset, len,
-                            &op.first, &op.end);
-        if (ret != -EINVAL && quick && !(op.flags & ZONE_OP_ALL)) {
-            /* What is pending changes the states that count. */
-            op_wait(z, &op);
-            ret = zone_op_check(z->rules, op.type, &op.flags, offset, len,
-                                &op.first, &op.end);
-        }
-        if (ret == 0 && quick) {
-            ret = open_or_close(z, &op);
-        }
+    op.zones = g_array_new(false, false, sizeof(uint32_t));
+    ret = zone_op_range(z->rules, op.type, &op.flags, offset, len, &op.first,
+                        &op.end);
+    if (ret == 0 && op.end - op.first > 1) {
+        QEMU_LOCK_GUARD(&z->op_lock);
+        ret = op_start(z, &op);
+    } else if (ret == 0) {
+        ret = op_start(z, &op);
     }
-    if (ret == 0 && !quick) {
-        ret = change_zones(bs, z, &op);
+    if (ret == 0 && !op_is_quick(&op)) {
+        ret = zoned_host_error(op_run(bs, z, &op));
     }
-    trace_qcow2_zoned_mgmt(bs, type, offset, len, flags,
-                           op.zones ? op.zones->len : 0, ret);
-    if (op.zones) {
-        g_array_unref(op.zones);
-    }
+    trace_qcow2_zoned_mgmt(bs, type, offset, len, flags, op.zones->len, ret);
+    g_array_unref(op.zones);
     return ret;
 }
 
@@ -339,7 +365,7 @@ qcow2_zoned_co_zone_report(BlockDriverState *bs, int64_t offset,
             done++;
             i++;
         } while (done < *nr_zones && i < z->hdr.nr_zones &&
-                 done % REPORT_BATCH);
+                 done % ZONES_AT_ONCE);
     }
     *nr_zones = done;
     return 0;

@@ -193,15 +193,17 @@ qcow2_zoned_pointers_write(BlockDriverState *bs, Qcow2ZonedPointers *p,
     all = g_memdup2(todo, BITS_TO_LONGS(p->nr_blocks) * sizeof(*todo));
     ret = write_blocks(bs, p, todo, changes, nr, each);
 
-    QEMU_LOCK_GUARD(p->zone_lock);
-    bitmap_andnot(p->doubt, p->doubt, all, p->nr_blocks);
-    bitmap_or(p->doubt, p->doubt, todo, p->nr_blocks);
-    for (i = 0; i < nr; i++) {
-        uint32_t zone = changes[i].zone;
-
-        if (!test_bit(zone / ZONES_PER_BLOCK, todo)) {
-            p->table[zone] = changes[i].wp;
-        }
+    WITH_QEMU_LOCK_GUARD(p->zone_lock) {
+        bitmap_andnot(p->doubt, p->doubt, all, p->nr_blocks);
+        bitmap_or(p->doubt, p->doubt, todo, p->nr_blocks);
+    }
+    for (i = 0; i < nr; ) {
+        QEMU_LOCK_GUARD(p->zone_lock);
+        do {
+            if (!test_bit(changes[i].zone / ZONES_PER_BLOCK, todo)) {
+                p->table[changes[i].zone] = changes[i].wp;
+            }
+        } while (++i < nr && i % ZONES_PER_BLOCK);
     }
     return ret;
 }

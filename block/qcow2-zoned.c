@@ -155,13 +155,13 @@ static ZoneWaiter *first_waiter(Qcow2Zoned *z, uint32_t zone)
     return NULL;
 }
 
-void coroutine_fn zoned_wait_for_zone(Qcow2Zoned *z, uint32_t zone, bool write)
+bool coroutine_fn zoned_wait_for_zone(Qcow2Zoned *z, uint32_t zone, bool write)
 {
     ZoneWaiter self = { .zone = zone, .write = write };
     ZoneWaiter *next;
 
     if (!is_blocked(z, zone, write) && !first_waiter(z, zone)) {
-        return;
+        return false;
     }
 
     qemu_co_queue_init(&self.queue);
@@ -176,6 +176,7 @@ void coroutine_fn zoned_wait_for_zone(Qcow2Zoned *z, uint32_t zone, bool write)
     if (next) {
         qemu_co_queue_next(&next->queue);
     }
+    return true;
 }
 
 void coroutine_fn zoned_wake(Qcow2Zoned *z)

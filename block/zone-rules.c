@@ -60,13 +60,24 @@ struct ZoneRules {
     uint32_t oldest;            /* implicitly open ones, by last write */
     uint32_t latest;
     GQueue idle;                /* of flights with !nr, longest first */
+#ifdef ZONE_VERIFY
+    uint64_t looks;
+#endif
 };
 
-/* Called where anything has changed; see zone-rules-verify.c.inc */
+/*
+ * Called where anything has changed, and where a zone is looked at; see
+ * zone-rules-verify.c.inc
+ */
 #ifdef ZONE_VERIFY
 static void verify(const ZoneRules *zr);
+static void look(const ZoneRules *zr);
 #else
 static inline void verify(const ZoneRules *zr)
+{
+}
+
+static inline void look(const ZoneRules *zr)
 {
 }
 #endif
@@ -114,11 +125,13 @@ static ZoneState rest_state(const ZoneRules *zr, uint32_t i)
 
 static ZoneState zone_state(const ZoneRules *zr, uint32_t i)
 {
+    look(zr);
     return zr->zones[i].state ?: rest_state(zr, i);
 }
 
 uint64_t zone_rules_wp(const ZoneRules *zr, uint32_t i)
 {
+    look(zr);
     return zr->zones[i].state ? zr->zones[i].wp : zr->rest[i];
 }
 
@@ -285,6 +298,7 @@ void zone_rules_get(const ZoneRules *zr, uint32_t i, ZoneInfo *info)
 
 bool zone_rules_op_pending(const ZoneRules *zr, uint32_t i)
 {
+    look(zr);
     return zr->zones[i].pending;
 }
 
@@ -719,12 +733,11 @@ static bool op_allowed(ZoneOpType type, ZoneState state)
     }
 }
 
-int zone_op_check(const ZoneRules *zr, ZoneOpType type, unsigned *flags,
+int zone_op_range(const ZoneRules *zr, ZoneOpType type, unsigned *flags,
                   uint64_t offset, uint64_t len, uint32_t *first,
                   uint32_t *end)
 {
     uint64_t mask = zr->g.zone_size - 1;
-    uint32_t i;
 
     if (type == ZONE_OP_RESET && offset == 0 && len == zr->g.disk_size) {
         *flags |= ZONE_OP_ALL;
@@ -742,7 +755,15 @@ int zone_op_check(const ZoneRules *zr, ZoneOpType type, unsigned *flags,
     }
     *first = zone_rules_index(zr, offset);
     *end = zone_rules_index(zr, offset + len - 1) + 1;
-    for (i = *first; i < *end; i++) {
+    return 0;
+}
+
+int zone_op_check(const ZoneRules *zr, ZoneOpType type, uint32_t first,
+                  uint32_t end)
+{
+    uint32_t i;
+
+    for (i = first; i < end; i++) {
         if (!op_allowed(type, zone_state(zr, i))) {
             return -BLK_ZONE_ERR_TRANSITION;
         }
@@ -802,6 +823,7 @@ void zone_op_close(ZoneRules *zr, unsigned flags, uint32_t first, uint32_t end)
     for (i = first; i < end; i++) {
         const Zone *z = &zr->zones[i];
 
+        look(zr);
         g_assert(flags & ZONE_OP_ALL || !z->pending);
         if (!z->pending && (z->state == ZONE_STATE_IMPLICIT_OPEN ||
                             z->state == ZONE_STATE_EXPLICIT_OPEN)) {

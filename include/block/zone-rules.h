@@ -293,17 +293,25 @@ int zone_read_part(const ZoneRules *zr, uint64_t offset, uint64_t bytes,
 /*
  * Zone management operations: of one zone, a range, or (ZONE_OP_ALL) all.
  *
- * zone_op_check() checks all that does not depend on resources, and turns the
- * range into zones [*@first, *@end).  @offset and @len name whole zones (a
- * range may end at the end of the disk); otherwise -EINVAL.  Without
- * ZONE_OP_ALL, a range that holds a conventional zone fails whole with
- * -BLK_ZONE_ERR_TRANSITION, and so does one in which a zone's state forbids
- * the operation.  *@flags gets ZONE_OP_ALL where all zones are meant.  But with
- * -EINVAL the zones are told in any case.
+ * zone_op_range() turns the range into zones [*@first, *@end).  @offset and
+ * @len name whole zones (a range may end at the end of the disk); otherwise
+ * -EINVAL.  *@flags gets ZONE_OP_ALL where all zones are meant.  It looks at
+ * the geometry alone, and so needs no lock.
+ *
+ * The functions after it act on the zones of a range piece by piece, as many
+ * at a time as the caller likes to hold its lock for.  A zone that is written
+ * between two pieces is taken as it is when its turn comes.
+ *
+ * zone_op_check() checks all else that does not depend on resources.  Without
+ * ZONE_OP_ALL, a range that holds a conventional zone, or one in which a zone's
+ * state forbids the operation, fails whole with -BLK_ZONE_ERR_TRANSITION: it
+ * is checked to its end before anything is changed.
  */
-int zone_op_check(const ZoneRules *zr, ZoneOpType type, unsigned *flags,
+int zone_op_range(const ZoneRules *zr, ZoneOpType type, unsigned *flags,
                   uint64_t offset, uint64_t len, uint32_t *first,
                   uint32_t *end);
+int zone_op_check(const ZoneRules *zr, ZoneOpType type, uint32_t first,
+                  uint32_t end);
 
 /*
  * Open and close take effect at once; they wait for nothing in flight.  A range
@@ -321,7 +329,9 @@ void zone_op_close(ZoneRules *zr, unsigned flags, uint32_t first,
 /*
  * Open with ZONE_OP_ALL: the caller finds the zones that it acts on, Closed
  * ones without an operation pending (zone_op_opens()).  Those of them that are
- * so still are opened, all or none.  Changes the order in @zones.
+ * so still are opened, all or none, so that where there is a limit all are to
+ * be given at once; more than the limit are refused without a look.  Changes
+ * @zones.
  */
 bool zone_op_opens(const ZoneRules *zr, uint32_t i);
 int zone_op_open_all(ZoneRules *zr, uint32_t *zones, uint32_t nr);
@@ -341,5 +351,10 @@ int zone_op_open_all(ZoneRules *zr, uint32_t *zones, uint32_t nr);
  */
 bool zone_op_begin(ZoneRules *zr, ZoneOpType type, unsigned flags, uint32_t i);
 void zone_op_end(ZoneRules *zr, ZoneOpType type, uint32_t i, bool ok);
+
+#ifdef ZONE_VERIFY
+/* How often any zone was looked at, so far; for tests */
+uint64_t zone_rules_looks(const ZoneRules *zr);
+#endif
 
 #endif

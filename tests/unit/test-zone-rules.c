@@ -577,7 +577,7 @@ static void test_range_fails_whole(void)
         g_assert_cmpint(op(zr, t, 0, at(1), 3 * ZONE), ==,
                         -BLK_ZONE_ERR_TRANSITION);
         /* Which zones it is about is told all the same. */
-        zone_op_check(zr, t, &flags, at(1), 3 * ZONE, &first, &last);
+        check_op(zr, t, &flags, at(1), 3 * ZONE, &first, &last);
         g_assert_cmpuint(first, ==, 1);
         g_assert_cmpuint(last, ==, 4);
         g_assert_cmphex(flags, ==, 0);
@@ -749,12 +749,12 @@ static void test_reset_all(void)
         unsigned flags = ZONE_OP_ZNS;
         uint32_t first, last;
 
-        g_assert_cmpint(zone_op_check(zr, ZONE_OP_FINISH, &flags, at(B),
+        g_assert_cmpint(check_op(zr, ZONE_OP_FINISH, &flags, at(B),
                                       2 * ZONE, &first, &last), ==, 0);
         g_assert_cmphex(flags, ==, ZONE_OP_ZNS);
         g_assert_cmpuint(first, ==, B);
         g_assert_cmpuint(last, ==, D);
-        g_assert_cmpint(zone_op_check(zr, ZONE_OP_RESET, &flags, 0,
+        g_assert_cmpint(check_op(zr, ZONE_OP_RESET, &flags, 0,
                                       small.disk_size, &first, &last), ==, 0);
         g_assert_cmphex(flags, ==, ZONE_OP_ALL | ZONE_OP_ZNS);
     }
@@ -975,7 +975,7 @@ static void test_a_million_zones(void)
     }
     zr = zone_rules_new(&g, rest);
     g_assert_nonnull(zr);
-    g_assert_cmpint(zone_op_check(zr, ZONE_OP_RESET, &flags, 0, g.disk_size,
+    g_assert_cmpint(check_op(zr, ZONE_OP_RESET, &flags, 0, g.disk_size,
                                   &first, &last), ==, 0);
     g_assert_cmphex(flags, ==, ZONE_OP_ALL);
     g_assert_cmpuint(first, ==, 0);

@@ -221,6 +221,17 @@ static inline void refuse_append(ZoneRules *zr, uint64_t offset, uint64_t bytes,
     g_assert_cmpint(zone_append_begin(zr, offset, bytes, &w), ==, -error);
 }
 
+/* All checks that do not depend on resources */
+static inline int check_op(ZoneRules *zr, ZoneOpType type, unsigned *flags,
+                           uint64_t offset, uint64_t len, uint32_t *first,
+                           uint32_t *last)
+{
+    int ret = zone_op_range(zr, type, flags, offset, len, first, last);
+
+    return ret < 0 || *flags & ZONE_OP_ALL ? ret :
+           zone_op_check(zr, type, *first, *last);
+}
+
 /*
  * Begin a finish or reset, of zones that are bits of the result; where there
  * is nothing to change in any, it is 0.
@@ -231,8 +242,8 @@ static inline uint32_t begin_op(ZoneRules *zr, ZoneOpType type, unsigned flags,
     uint32_t first, last, i;
     uint32_t zones = 0;
 
-    g_assert_cmpint(zone_op_check(zr, type, &flags, offset, len, &first,
-                                  &last), ==, 0);
+    g_assert_cmpint(check_op(zr, type, &flags, offset, len, &first, &last), ==,
+                    0);
     for (i = first; i < last; i++) {
         if (zone_op_begin(zr, type, flags, i)) {
             zones |= 1u << i;
@@ -274,7 +285,7 @@ static inline int op(ZoneRules *zr, ZoneOpType type, unsigned flags,
                      uint64_t offset, uint64_t len)
 {
     uint32_t first, last;
-    int ret = zone_op_check(zr, type, &flags, offset, len, &first, &last);
+    int ret = check_op(zr, type, &flags, offset, len, &first, &last);
 
     if (ret < 0) {
         return ret;
