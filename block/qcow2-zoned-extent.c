@@ -10,7 +10,7 @@
 #include "block/block-io.h"
 #include "block/block_int.h"
 #include "block/qcow2-zoned-extent.h"
-#include "qcow2.h"
+#include "qcow2-zoned-int.h"
 #include "trace.h"
 
 /*
@@ -57,6 +57,7 @@ static int coroutine_fn GRAPH_RDLOCK reserve_all(BlockDriverState *bs,
     const QCowL2Meta *m;
     int ret = 0;
 
+    zoned_assert(zoned_holds(&s->lock));
     for (m = meta; m && ret >= 0; m = m->next) {
         uint64_t bytes = (uint64_t)m->nb_clusters << s->cluster_bits;
 

@@ -34,6 +34,7 @@ void zoned_cut_samples(Qcow2Zoned *z, uint32_t zone)
     ZonePointer key = { .zone = zone };
     guint k;
 
+    zoned_assert(zoned_holds(&z->lock));
     if (z->samples &&
         g_array_binary_search(z->samples, &key, compare_zones, &k)) {
         ZonePointer *sample = &g_array_index(z->samples, ZonePointer, k);
@@ -52,6 +53,7 @@ static void sample_zones(Qcow2Zoned *z)
 {
     uint32_t first, end = 0;
 
+    zoned_assert(zoned_holds(&z->lock));
     while (qcow2_zoned_pointers_next_marked(z->pointers, &first, &end)) {
         guint before = z->samples->len;
         uint32_t i;
@@ -90,6 +92,7 @@ static void coroutine_fn complete_samples(Qcow2Zoned *z)
 {
     guint k;
 
+    zoned_assert(zoned_holds(&z->lock));
     for (k = 0; k < z->samples->len; k++) {
         ZonePointer *sample = &g_array_index(z->samples, ZonePointer, k);
 
@@ -110,6 +113,7 @@ static void drop_stale_samples(Qcow2Zoned *z)
 {
     guint k, kept = 0;
 
+    zoned_assert(zoned_holds(&z->pointers->lock));
     QEMU_LOCK_GUARD(&z->lock);
     for (k = 0; k < z->samples->len; k++) {
         ZonePointer sample = g_array_index(z->samples, ZonePointer, k);

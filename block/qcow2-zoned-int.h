@@ -86,6 +86,36 @@ static inline int zoned_host_error(int ret)
     return ret < 0 && block_zone_strerror(ret) ? -EIO : ret;
 }
 
+/*
+ * What has to be true where a function begins: that its caller holds a lock
+ * (which somebody else may hold instead, of a QemuMutex).  In builds with
+ * ZONE_VERIFY; in others nothing is evaluated.
+ */
+#ifdef ZONE_VERIFY
+static inline bool zoned_mutex_is_held(QemuMutex *lock)
+{
+    bool held = qemu_mutex_trylock(lock) != 0;
+
+    if (!held) {
+        qemu_mutex_unlock(lock);
+    }
+    return held;
+}
+
+static inline bool zoned_co_mutex_is_held(const CoMutex *lock)
+{
+    return lock->holder == qemu_coroutine_self();
+}
+
+#define zoned_holds(lock) _Generic((lock),                                  \
+    QemuMutex *: zoned_mutex_is_held,                                       \
+    CoMutex *: zoned_co_mutex_is_held,                                      \
+    const CoMutex *: zoned_co_mutex_is_held)(lock)
+#define zoned_assert(condition) g_assert(condition)
+#else
+#define zoned_assert(condition) ((void)0)
+#endif
+
 /* After @n zones under z->lock, let others at it. */
 static inline void zoned_breathe(Qcow2Zoned *z, uint32_t n)
 {

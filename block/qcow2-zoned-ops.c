@@ -56,6 +56,7 @@ static void coroutine_fn op_wait(Qcow2Zoned *z, uint32_t first, uint32_t end)
     bool waited = false;
     uint32_t i;
 
+    zoned_assert(zoned_holds(&z->lock));
     for (i = first; i < end; i++) {
         waited |= zoned_wait_for_zone(z, i, false);
     }
@@ -79,6 +80,7 @@ static int op_open_all(Qcow2Zoned *z, ZonedOp *op, uint32_t first,
     int ret;
     uint32_t i;
 
+    zoned_assert(zoned_holds(&z->lock));
     for (i = first; i < end; i++) {
         if (zone_op_opens(z->rules, i)) {
             g_array_append_val(op->zones, i);
@@ -221,6 +223,7 @@ op_write_pointers(BlockDriverState *bs, Qcow2Zoned *z, const ZonedOp *op)
                                             sizeof(ZonePointer));
     guint k;
 
+    zoned_assert(zoned_holds(&z->pointers->lock));
     for (k = 0; k < op->zones->len; k++) {
         ZonePointer c = {
             .zone = op_zone(op, k),
@@ -243,6 +246,7 @@ static void coroutine_fn op_end(Qcow2Zoned *z, const ZonedOp *op, bool ok)
 {
     guint k;
 
+    zoned_assert(zoned_holds(&z->pointers->lock));
     QEMU_LOCK_GUARD(&z->lock);
     for (k = 0; k < op->zones->len; k++) {
         zone_op_end(z->rules, op->type, op_zone(op, k), ok);
@@ -290,6 +294,7 @@ static int coroutine_fn op_start(Qcow2Zoned *z, ZonedOp *op)
     bool quick = op_is_quick(op);
     int ret = 0;
 
+    zoned_assert(op->end - op->first == 1 || zoned_holds(&z->op_lock));
     if (!quick || op->end - op->first > ZONES_AT_ONCE) {
         /* To its end, before anything is changed */
         ret = op_pieces(z, op, false);

@@ -10,9 +10,7 @@
 #include "qemu/lockable.h"
 #include "qemu/memalign.h"
 #include "block/block-io.h"
-#include "block/block_int.h"
-#include "block/qcow2-zoned-pointers.h"
-#include "qcow2.h"
+#include "qcow2-zoned-int.h"
 
 /* Unit in which the table is tracked and written, bytes */
 #define TABLE_BLOCK         4096
@@ -52,21 +50,25 @@ void qcow2_zoned_pointers_free(Qcow2ZonedPointers *p)
 
 uint64_t qcow2_zoned_pointer(const Qcow2ZonedPointers *p, uint32_t i)
 {
+    zoned_assert(zoned_holds(p->zone_lock) || zoned_holds(&p->lock));
     return p->table[i];
 }
 
 bool qcow2_zoned_pointer_in_doubt(const Qcow2ZonedPointers *p, uint32_t i)
 {
+    zoned_assert(zoned_holds(p->zone_lock) || zoned_holds(&p->lock));
     return test_bit(i / ZONES_PER_BLOCK, p->doubt);
 }
 
 bool qcow2_zoned_pointers_in_doubt(const Qcow2ZonedPointers *p)
 {
+    zoned_assert(zoned_holds(p->zone_lock) || zoned_holds(&p->lock));
     return !bitmap_empty(p->doubt, p->nr_blocks);
 }
 
 void qcow2_zoned_pointer_mark(Qcow2ZonedPointers *p, uint32_t i)
 {
+    zoned_assert(zoned_holds(p->zone_lock));
     if (i >= p->hdr->nr_conventional) {
         set_bit(i / ZONES_PER_BLOCK, p->dirty);
     }
@@ -74,11 +76,13 @@ void qcow2_zoned_pointer_mark(Qcow2ZonedPointers *p, uint32_t i)
 
 void qcow2_zoned_pointer_unmark(Qcow2ZonedPointers *p, uint32_t i)
 {
+    zoned_assert(zoned_holds(p->zone_lock));
     clear_bit(i / ZONES_PER_BLOCK, p->dirty);
 }
 
 bool qcow2_zoned_pointer_is_marked(const Qcow2ZonedPointers *p, uint32_t i)
 {
+    zoned_assert(zoned_holds(p->zone_lock));
     return test_bit(i / ZONES_PER_BLOCK, p->dirty);
 }
 
@@ -88,6 +92,7 @@ bool qcow2_zoned_pointers_next_marked(const Qcow2ZonedPointers *p,
     uint32_t block = find_next_bit(p->dirty, p->nr_blocks,
                                    DIV_ROUND_UP(*end, ZONES_PER_BLOCK));
 
+    zoned_assert(zoned_holds(p->zone_lock));
     if (block >= p->nr_blocks) {
         return false;
     }
@@ -180,6 +185,7 @@ qcow2_zoned_pointers_write(BlockDriverState *bs, Qcow2ZonedPointers *p,
     size_t i;
     int ret;
 
+    zoned_assert(zoned_holds(&p->lock));
     for (i = 0; i < nr; i++) {
         set_bit(changes[i].zone / ZONES_PER_BLOCK, todo);
     }

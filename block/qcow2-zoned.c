@@ -160,6 +160,7 @@ bool coroutine_fn zoned_wait_for_zone(Qcow2Zoned *z, uint32_t zone, bool write)
     ZoneWaiter self = { .zone = zone, .write = write };
     ZoneWaiter *next;
 
+    zoned_assert(zoned_holds(&z->lock));
     if (!is_blocked(z, zone, write) && !first_waiter(z, zone)) {
         return false;
     }
@@ -183,6 +184,7 @@ void coroutine_fn zoned_wake(Qcow2Zoned *z)
 {
     ZoneWaiter *w;
 
+    zoned_assert(zoned_holds(&z->lock));
     QTAILQ_FOREACH(w, &z->waiters, next) {
         if (!is_blocked(z, w->zone, w->write)) {
             qemu_co_queue_next(&w->queue);
@@ -197,6 +199,7 @@ bool zoned_has_reads(Qcow2Zoned *z, uint32_t zone)
 {
     ZoneRead *r;
 
+    zoned_assert(zoned_holds(&z->lock));
     QLIST_FOREACH(r, &z->reads, next) {
         if (r->zone == zone) {
             return true;
