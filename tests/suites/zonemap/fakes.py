@@ -15,6 +15,7 @@ import subprocess
 import sys
 import termios
 import threading
+import time
 
 from places import SCRIPTS
 
@@ -282,8 +283,10 @@ class Terminal(Display):
 
     def read_until(self, there):
         """Until there() or the end; False at the end."""
+        end = time.monotonic() + HANGS
         while not there():
-            if not select.select([self.handle], [], [], HANGS)[0]:
+            left = max(end - time.monotonic(), 0)
+            if not left or not select.select([self.handle], [], [], left)[0]:
                 os.kill(self.pid, signal.SIGKILL)
                 raise AssertionError('the program hangs: ' + repr(
                     self.said[-2000:]))
