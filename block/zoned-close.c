@@ -7,6 +7,17 @@
 #include "block/zoned-close.h"
 #include "system/block-backend.h"
 
+BlockDriverState *bdrv_zoned_node(BlockDriverState *bs)
+{
+    BdrvChild *c;
+
+    /* As raw is no filter by its driver, only by the role of its child */
+    while ((c = bdrv_primary_child(bs)) && (c->role & BDRV_CHILD_FILTERED)) {
+        bs = c->bs;
+    }
+    return bs;
+}
+
 int blk_zoned_close(BlockBackend *blk)
 {
     BlockDriverState *bs = blk_bs(blk);
@@ -21,7 +32,7 @@ int blk_zoned_close(BlockBackend *blk)
     }
     bdrv_graph_rdlock_main_loop();
     inactive = bdrv_is_inactive(bs);
-    bs = bdrv_skip_filters(bs);
+    bs = bdrv_zoned_node(bs);
     bdrv_graph_rdunlock_main_loop();
     if (inactive) {
         return -EPERM;

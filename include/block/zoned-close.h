@@ -6,12 +6,17 @@
 #define BLOCK_ZONED_CLOSE_H
 
 #include "block/block-common.h"
+#include "block/graph-lock.h"
+
+/* The node that has the zones of @bs: itself, or what it filters. */
+BlockDriverState * GRAPH_RDLOCK bdrv_zoned_node(BlockDriverState *bs);
 
 /*
  * Bring the open zones of @blk, which is drained, to rest as a loss of power
  * does: one with nothing written is empty then, which is not the close of ZNS.
  * Of an image this changes what is in memory only.  Does not wait for
- * throttling.  Context: BQL held, no coroutine.
+ * throttling, and neither does blk_drain() of a zoned node.  Context: BQL held,
+ * no coroutine.
  *
  * Returns 0 or a negative errno: -ENOTSUP where @blk has no zones that it may
  * write to, or those of a host's device, which stay open for others that may

@@ -436,18 +436,24 @@ static void test_reset_elsewhere(void)
     check_image();
 }
 
-/* A throttled device closes its zones all the same, here or in a filter. */
+/*
+ * A throttled device is reset, and closes its zones, all the same: throttled
+ * itself, in a filter, or in filters below another one.
+ */
 static void test_reset_throttled(void)
 {
-    for (unsigned filter = 0; filter < 2; filter++) {
+    enum { ITSELF, FILTER, BELOW };
+
+    for (unsigned where = ITSELF; where <= BELOW; where++) {
         g_autofree char *path = image_path("disk.qcow2");
         g_autofree char *cmd = g_strdup_printf(
             "-object throttle-group,id=tg,x-iops-write=%d "
             "-blockdev file,node-name=proto,filename=%s "
-            "-blockdev qcow2,node-name=%s,file=proto %s", filter ? 1 : 0,
-            path, filter ? "image" : "disk",
-            filter ? "-blockdev throttle,node-name=disk,file=image,"
-                     "throttle-group=tg" : "");
+            "-blockdev qcow2,node-name=%s,file=proto %s", where == FILTER,
+            path, where == ITSELF ? "disk" : "image",
+            where == FILTER ? "-blockdev throttle,node-name=disk,file=image,"
+                              "throttle-group=tg" :
+            where == BELOW ? "-blockdev raw,node-name=disk,file=image" : "");
         Io *io[8];
         Disk *d;
 
@@ -456,8 +462,22 @@ static void test_reset_throttled(void)
         disk_setup(d, 1, 0);
         g_assert_cmpuint(do_mgmt(d, VIRTIO_BLK_T_ZONE_OPEN, ZONE), ==,
                          VIRTIO_BLK_S_OK);
-        if (!filter) {
+        if (where == ITSELF) {
             disk_throttle(d, 1);
+        } else if (where == BELOW) {
+            /* A group made now has the clock of qtest, which stands still. */
+            qtest_qmp_assert_success(d->qts, "{'execute': 'object-add',"
+                "'arguments': {'qom-type': 'throttle-group', 'id': 'slow',"
+                "'limits': {'iops-write': 1}}}");
+            for (unsigned i = 0; i < 2; i++) {
+                qtest_qmp_assert_success(d->qts, "{'execute': 'blockdev-add',"
+                    "'arguments': {'driver': 'throttle', 'node-name': %s,"
+                    "'throttle-group': 'slow', 'file': %s}}",
+                    i ? "upper" : "lower", i ? "lower" : "image");
+            }
+            qtest_qmp_assert_success(d->qts, "{'execute': 'blockdev-reopen',"
+                "'arguments': {'options': [{'driver': 'raw',"
+                "'node-name': 'disk', 'file': 'upper'}]}}");
         }
         for (unsigned i = 0; i < ARRAY_SIZE(io); i++) {
             io[i] = io_submit(d, VIRTIO_BLK_T_OUT, ZONE + i, 512, 0);
