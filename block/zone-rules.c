@@ -4,18 +4,10 @@
  *
  * A zone at rest, not used since the disk came up, is its write pointer: its
  * state follows from that, and nothing else is in memory.  One that is used is
- * 32 bytes more.  The list of implicitly open zones, in order of last write,
- * gives the zone to close at the open limit without a search.
- *
- * A zone that is written, or was lately, has more beside it: the writes whose
- * data is not in yet, ascending, and the frontier.  All that was accepted,
- * below the write pointer and in none of these writes, is complete:
- *
- *      complete          acknowledged    write pointer          capacity
- *         v                    v              v                     v
- *  =======[ W1 ][===][ W2 ][===][ W3 ][ W4 ]
- *
- * Knows nothing of I/O, coroutines, locks, or of how pointers are stored.
+ * 32 bytes more, and one that is written, or was lately, a ZoneFlight: what
+ * lies below the write pointer and in none of its writes is complete.  The list
+ * of implicitly open zones, in order of last write, gives the zone to close at
+ * the open limit without a search.
  */
 #include "qemu/osdep.h"
 #include "qemu/host-utils.h"
