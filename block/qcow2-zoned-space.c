@@ -20,35 +20,21 @@
 /* One look at an L2 slice covers at most this much: whole clusters */
 #define LOOK_MAX            (1 * GiB)
 
-/*
- * Does what has no clusters read as zeros?  The one place to change when zoned
- * images get backing files, which show there; today they are refused.
- */
-static bool GRAPH_RDLOCK space_unallocated_is_zero(BlockDriverState *bs)
-{
-    return !bs->backing;
-}
-
-static bool GRAPH_RDLOCK space_is_zero(BlockDriverState *bs,
-                                       QCow2SubclusterType type)
-{
-    switch (type) {
-    case QCOW2_SUBCLUSTER_ZERO_PLAIN:
-    case QCOW2_SUBCLUSTER_ZERO_ALLOC:
-        return true;
-    case QCOW2_SUBCLUSTER_UNALLOCATED_PLAIN:
-    case QCOW2_SUBCLUSTER_UNALLOCATED_ALLOC:
-        return space_unallocated_is_zero(bs);
-    default:
-        return false;
-    }
-}
-
 /* Is there anything that zeroing has to change? */
 static bool GRAPH_RDLOCK space_not_zero(BlockDriverState *bs,
                                         QCow2SubclusterType type)
 {
-    return !space_is_zero(bs, type);
+    switch (type) {
+    case QCOW2_SUBCLUSTER_ZERO_PLAIN:
+    case QCOW2_SUBCLUSTER_ZERO_ALLOC:
+        return false;
+    case QCOW2_SUBCLUSTER_UNALLOCATED_PLAIN:
+    case QCOW2_SUBCLUSTER_UNALLOCATED_ALLOC:
+        /* A backing file would show; today zoned images have none. */
+        return bs->backing;
+    default:
+        return true;
+    }
 }
 
 /* Are there clusters of the image file that can be given back? */
