@@ -299,6 +299,23 @@ static bool is_trusted(BDRVQcow2State *s, const uint64_t *table, uint32_t i)
                               lost_around_zone_0(s->zoned_header, table));
 }
 
+/* Write @table to @offset of the image file, durably. */
+static int coroutine_fn GRAPH_RDLOCK
+write_table(BlockDriverState *bs, uint64_t offset, const uint64_t *table)
+{
+    BDRVQcow2State *s = bs->opaque;
+    int ret;
+
+    BLKDBG_CO_EVENT(bs->file, BLKDBG_ZONE_TABLE_WRITE);
+    ret = bdrv_co_pwrite(bs->file, offset,
+                         qcow2_zoned_table_size(s->zoned_header), table, 0);
+    if (ret < 0) {
+        return ret;
+    }
+    BLKDBG_CO_EVENT(bs->file, BLKDBG_ZONE_TABLE_FLUSH);
+    return bdrv_co_flush(bs->file->bs);
+}
+
 /* Write @table to new clusters, and give up the old ones. */
 static int coroutine_fn GRAPH_RDLOCK
 move_table(BlockDriverState *bs, const uint64_t *table)
@@ -319,12 +336,7 @@ move_table(BlockDriverState *bs, const uint64_t *table)
         ret = qcow2_flush_caches(bs);
     }
     if (ret >= 0) {
-        BLKDBG_CO_EVENT(bs->file, BLKDBG_ZONE_TABLE_WRITE);
-        ret = bdrv_co_pwrite(bs->file, offset, size, table, 0);
-    }
-    if (ret >= 0) {
-        BLKDBG_CO_EVENT(bs->file, BLKDBG_ZONE_TABLE_FLUSH);
-        ret = bdrv_co_flush(bs->file->bs);
+        ret = write_table(bs, offset, table);
     }
     if (ret < 0) {
         /* The header does not point there, and never did. */
@@ -336,10 +348,9 @@ move_table(BlockDriverState *bs, const uint64_t *table)
     s->zoned_table_misplaced = false;
     s->zoned_table_shared = false;
     ret = qcow2_update_header(bs);
-    if (ret < 0) {
-        return ret;
+    if (ret >= 0) {
+        ret = bdrv_co_flush(bs->file->bs);
     }
-    ret = bdrv_co_flush(bs->file->bs);
     if (ret < 0) {
         return ret;
     }
@@ -354,23 +365,6 @@ move_table(BlockDriverState *bs, const uint64_t *table)
         }
     }
     return 0;
-}
-
-/* Write @table where it is. */
-static int coroutine_fn GRAPH_RDLOCK
-rewrite_table(BlockDriverState *bs, const uint64_t *table)
-{
-    BDRVQcow2State *s = bs->opaque;
-    int ret;
-
-    BLKDBG_CO_EVENT(bs->file, BLKDBG_ZONE_TABLE_WRITE);
-    ret = bdrv_co_pwrite(bs->file, s->zoned_header->table_offset,
-                         qcow2_zoned_table_size(s->zoned_header), table, 0);
-    if (ret < 0) {
-        return ret;
-    }
-    BLKDBG_CO_EVENT(bs->file, BLKDBG_ZONE_TABLE_FLUSH);
-    return bdrv_co_flush(bs->file->bs);
 }
 
 static int coroutine_fn GRAPH_RDLOCK
@@ -458,7 +452,7 @@ check_table(BlockDriverState *bs, BdrvCheckResult *res, BdrvCheckMode fix,
     }
 
     ret = s->zoned_table_misplaced ? move_table(bs, table) :
-        rewrite_table(bs, table);
+        write_table(bs, h->table_offset, table);
     if (ret < 0) {
         fprintf(stderr, "ERROR could not write the write-pointer table: %s\n",
                 strerror(-ret));
