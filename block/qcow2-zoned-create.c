@@ -251,38 +251,27 @@ int coroutine_fn qcow2_zoned_create(BlockDriverState *bs,
 
     qemu_co_mutex_lock(&s->lock);
     offset = qcow2_alloc_clusters(bs, size);
-    if (offset < 0) {
-        ret = offset;
-        goto out;
+    ret = offset < 0 ? offset :
+        qcow2_pre_write_overlap_check(bs, 0, offset, size, false);
+    if (ret >= 0) {
+        BLKDBG_CO_EVENT(bs->file, BLKDBG_ZONE_TABLE_WRITE);
+        ret = bdrv_co_pwrite(bs->file, offset, size, table, 0);
     }
-    ret = qcow2_pre_write_overlap_check(bs, 0, offset, size, false);
-    if (ret < 0) {
-        goto out;
+    if (ret >= 0) {
+        ret = qcow2_flush_caches(bs);
     }
-    BLKDBG_CO_EVENT(bs->file, BLKDBG_ZONE_TABLE_WRITE);
-    ret = bdrv_co_pwrite(bs->file, offset, size, table, 0);
-    if (ret < 0) {
-        goto out;
+    if (ret >= 0) {
+        ret = bdrv_co_flush(bs->file->bs);
     }
-    ret = qcow2_flush_caches(bs);
-    if (ret < 0) {
-        goto out;
+    if (ret >= 0) {
+        h->table_offset = offset;
+        s->zoned_header = g_steal_pointer(&h);
+        s->incompatible_features |= QCOW2_INCOMPAT_ZONED;
+        ret = qcow2_update_header(bs);
     }
-    ret = bdrv_co_flush(bs->file->bs);
-    if (ret < 0) {
-        goto out;
+    if (ret >= 0) {
+        ret = bdrv_co_flush(bs->file->bs);
     }
-
-    h->table_offset = offset;
-    s->zoned_header = g_steal_pointer(&h);
-    s->incompatible_features |= QCOW2_INCOMPAT_ZONED;
-    ret = qcow2_update_header(bs);
-    if (ret < 0) {
-        goto out;
-    }
-    ret = bdrv_co_flush(bs->file->bs);
-
-out:
     qemu_co_mutex_unlock(&s->lock);
     if (ret < 0) {
         error_setg_errno(errp, -ret, "Could not write the write-pointer "
