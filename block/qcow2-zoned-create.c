@@ -261,9 +261,6 @@ int coroutine_fn qcow2_zoned_create(BlockDriverState *bs,
         ret = qcow2_flush_caches(bs);
     }
     if (ret >= 0) {
-        ret = bdrv_co_flush(bs->file->bs);
-    }
-    if (ret >= 0) {
         h->table_offset = offset;
         s->zoned_header = g_steal_pointer(&h);
         s->incompatible_features |= QCOW2_INCOMPAT_ZONED;
