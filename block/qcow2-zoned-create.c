@@ -38,6 +38,7 @@ bool qcow2_zoned_convert_opts(QDict *qdict, Error **errp)
         { BLOCK_OPT_ZONE_MAX_ACTIVE, "zone.max-active-zones", true },
         { BLOCK_OPT_ZONE_MAX_OPEN, "zone.max-open-zones", true },
     };
+    const char *managed = Qcow2ZoneModel_str(QCOW2_ZONE_MODEL_HOST_MANAGED);
     const char *zoned = qdict_get_try_str(qdict, BLOCK_OPT_ZONED);
     const char *mode = qdict_get_try_str(qdict, BLOCK_OPT_ZONE_MODE);
     bool on = false;
@@ -55,15 +56,13 @@ bool qcow2_zoned_convert_opts(QDict *qdict, Error **errp)
         }
         qdict_del(qdict, BLOCK_OPT_ZONED);
     }
-    if (mode && strcmp(mode, Qcow2ZoneModel_str(QCOW2_ZONE_MODEL_HOST_MANAGED)))
-    {
+    if (mode && strcmp(mode, managed)) {
         error_setg(errp, "Option '" BLOCK_OPT_ZONE_MODE "=%s' must be '%s'",
-                   mode, Qcow2ZoneModel_str(QCOW2_ZONE_MODEL_HOST_MANAGED));
+                   mode, managed);
         return false;
     }
     if (on && !mode) {
-        qdict_put_str(qdict, BLOCK_OPT_ZONE_MODE,
-                      Qcow2ZoneModel_str(QCOW2_ZONE_MODEL_HOST_MANAGED));
+        qdict_put_str(qdict, BLOCK_OPT_ZONE_MODE, managed);
     }
 
     for (i = 0; i < ARRAY_SIZE(names); i++) {
@@ -76,8 +75,7 @@ bool qcow2_zoned_convert_opts(QDict *qdict, Error **errp)
         if (!on && !mode) {
             error_setg(errp, "Option '%s=%s' needs a zoned image: use it with "
                        "'" BLOCK_OPT_ZONED "=on' or '" BLOCK_OPT_ZONE_MODE
-                       "=%s'", names[i].opt, val,
-                       Qcow2ZoneModel_str(QCOW2_ZONE_MODEL_HOST_MANAGED));
+                       "=%s'", names[i].opt, val, managed);
             return false;
         }
         if (names[i].is_u32 &&
