@@ -312,15 +312,21 @@ static void GRAPH_RDLOCK warn_no_zeros(BlockDriverState *bs, Qcow2Zoned *z,
                 w->start + w->bytes - 1, strerror(-ret));
 }
 
-/*
- * A write has failed with @ret.  While it is not decided what becomes of it it
- * is in flight; where it is to keep its range it makes that read as zeros.
- */
-static int coroutine_fn GRAPH_RDLOCK
-end_failed_write(BlockDriverState *bs, Qcow2Zoned *z, ZonedWrite *zw, int ret)
+/* The data of a write, or the zeros for it, are in.  z->lock is held. */
+static void complete_write(Qcow2Zoned *z, ZoneWrite *w)
 {
-    ZoneWrite *w = &zw->w;
+    zone_write_complete(z->rules, w);
+    qcow2_zoned_pointer_mark(z->pointers,
+                             zone_rules_index(z->rules, w->start));
+}
 
+/*
+ * The data of a write has failed.  While it is not decided what becomes of it
+ * it is in flight; where it is to keep its range it makes that read as zeros.
+ */
+static void coroutine_fn GRAPH_RDLOCK
+settle_failed_write(BlockDriverState *bs, Qcow2Zoned *z, ZoneWrite *w)
+{
     WITH_QEMU_LOCK_GUARD(&z->lock) {
         zone_write_fail(z->rules, w);
         zoned_wake(z);
@@ -336,31 +342,26 @@ end_failed_write(BlockDriverState *bs, Qcow2Zoned *z, ZonedWrite *zw, int ret)
             warn_no_zeros(bs, z, w, zeros);
         }
     }
-
-    QEMU_LOCK_GUARD(&z->lock);
-    if (w->stage == ZONE_WRITE_ZEROS) {
-        zone_write_complete(z->rules, w);
-        qcow2_zoned_pointer_mark(z->pointers,
-                                 zone_rules_index(z->rules, w->start));
-    }
-    zone_write_end(z->rules, w);
-    zoned_verify(z);
-    zoned_wake(z);
-    return zoned_host_error(ret);
 }
 
 /*
- * A complete write that is to be durable before it answers (BDRV_REQ_FUA); the
- * generic layer's own flush would come after it has answered.  Where the flush
- * fails it may be durable all the same, or be undone, or else it stays.
+ * The data of a write is in that is to be durable before it answers
+ * (BDRV_REQ_FUA); the generic layer's own flush would come after it has
+ * answered.  Where the flush fails it may be durable all the same, or be
+ * undone, or else it stays.
  */
 static int coroutine_fn GRAPH_RDLOCK
-end_fua_write(BlockDriverState *bs, Qcow2Zoned *z, ZonedWrite *zw)
+make_write_durable(BlockDriverState *bs, Qcow2Zoned *z, ZoneWrite *w)
 {
-    ZoneWrite *w = &zw->w;
     uint32_t zone = zone_rules_index(z->rules, w->start);
-    int ret = bdrv_co_flush(bs);
+    int ret;
 
+    WITH_QEMU_LOCK_GUARD(&z->lock) {
+        complete_write(z, w);
+        zoned_verify(z);
+        zoned_wake(z);
+    }
+    ret = bdrv_co_flush(bs);
     if (ret < 0 && zone >= z->hdr.nr_conventional) {
         /* No flush is between its sample and its commit. */
         QEMU_LOCK_GUARD(&z->pointers->lock);
@@ -372,35 +373,28 @@ end_fua_write(BlockDriverState *bs, Qcow2Zoned *z, ZonedWrite *zw)
             zoned_cut_samples(z, zone);
         }
     }
-
-    QEMU_LOCK_GUARD(&z->lock);
-    zone_write_end(z->rules, w);
-    zoned_verify(z);
-    zoned_wake(z);
-    return zoned_host_error(ret);
+    return ret;
 }
 
 /* A write that was accepted, and came with @flags, is done, with @ret. */
 static int coroutine_fn GRAPH_RDLOCK
-end_write(BlockDriverState *bs, Qcow2Zoned *z, ZonedWrite *zw,
+end_write(BlockDriverState *bs, Qcow2Zoned *z, ZoneWrite *w,
           BdrvRequestFlags flags, int ret)
 {
-    bool fua = flags & BDRV_REQ_FUA;
-
     if (ret < 0) {
-        return end_failed_write(bs, z, zw, ret);
+        settle_failed_write(bs, z, w);
+    } else if (flags & BDRV_REQ_FUA) {
+        ret = make_write_durable(bs, z, w);
     }
-    WITH_QEMU_LOCK_GUARD(&z->lock) {
-        zone_write_complete(z->rules, &zw->w);
-        qcow2_zoned_pointer_mark(z->pointers,
-                                 zone_rules_index(z->rules, zw->w.start));
-        if (!fua) {
-            zone_write_end(z->rules, &zw->w);
-        }
-        zoned_verify(z);
-        zoned_wake(z);
+
+    QEMU_LOCK_GUARD(&z->lock);
+    if (w->stage == ZONE_WRITE_ACCEPTED || w->stage == ZONE_WRITE_ZEROS) {
+        complete_write(z, w);
     }
-    return fua ? end_fua_write(bs, z, zw) : 0;
+    zone_write_end(z->rules, w);
+    zoned_verify(z);
+    zoned_wake(z);
+    return zoned_host_error(ret);
 }
 
 /* An accepted write of data */
@@ -414,7 +408,7 @@ carry_out_write(BlockDriverState *bs, Qcow2Zoned *z, ZonedWrite *zw,
         ret = qcow2_co_pwritev_part(bs, zw->w.start, zw->w.bytes, qiov,
                                     qiov_offset, flags & ~BDRV_REQ_FUA);
     }
-    return end_write(bs, z, zw, flags, ret);
+    return end_write(bs, z, &zw->w, flags, ret);
 }
 
 int coroutine_fn
@@ -465,7 +459,7 @@ qcow2_zoned_co_pwrite_zeroes(BlockDriverState *bs, int64_t offset,
         }
         ret = qcow2_zoned_zeroize(bs, offset, bytes, flags);
     }
-    return end_write(bs, z, &zw, flags, ret);
+    return end_write(bs, z, &zw.w, flags, ret);
 }
 
 int coroutine_fn
