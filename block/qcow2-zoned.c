@@ -563,19 +563,18 @@ int coroutine_fn
 qcow2_zoned_co_pdiscard(BlockDriverState *bs, int64_t offset, int64_t bytes)
 {
     Qcow2Zoned *z = zoned_state(bs);
+    uint64_t conventional_end;
 
-    if (z) {
-        /* In sequential zones a discard is a hint without effect. */
-        uint64_t conv_end = z->hdr.nr_conventional * z->hdr.zone_size;
-
-        if (offset >= conv_end) {
-            return 0;
-        }
-        return zoned_host_error(qcow2_co_pdiscard(
-                                    bs, offset,
-                                    MIN(bytes, conv_end - offset)));
+    if (!z) {
+        return qcow2_co_pdiscard(bs, offset, bytes);
     }
-    return qcow2_co_pdiscard(bs, offset, bytes);
+    conventional_end = z->hdr.nr_conventional * z->hdr.zone_size;
+    if (offset >= conventional_end) {
+        /* In sequential zones a discard is a hint without effect. */
+        return 0;
+    }
+    bytes = MIN(bytes, conventional_end - offset);
+    return zoned_host_error(qcow2_co_pdiscard(bs, offset, bytes));
 }
 
 int coroutine_fn
@@ -587,21 +586,20 @@ qcow2_zoned_co_block_status(BlockDriverState *bs, bool want_zero,
     uint64_t n;
     int ret;
 
-    if (z) {
-        WITH_QEMU_LOCK_GUARD(&z->lock) {
-            ret = zone_read_part(z->rules, offset, bytes, &n);
-        }
-        if (ret < 0) {
-            return ret;
-        }
-        if (ret == 0) {
-            *pnum = n;
-            return BDRV_BLOCK_ZERO;
-        }
-        bytes = n;
+    if (!z) {
+        return qcow2_co_block_status(bs, want_zero, offset, bytes, pnum, map,
+                                     file);
     }
-    ret = qcow2_co_block_status(bs, want_zero, offset, bytes, pnum, map, file);
-    return z ? zoned_host_error(ret) : ret;
+    ret = read_part(z, offset, bytes, &n, NULL);
+    if (ret < 0) {
+        return ret;
+    }
+    if (ret == 0) {
+        *pnum = n;
+        return BDRV_BLOCK_ZERO;
+    }
+    return zoned_host_error(qcow2_co_block_status(bs, want_zero, offset, n,
+                                                  pnum, map, file));
 }
 
 int coroutine_fn
