@@ -397,18 +397,31 @@ end_write(BlockDriverState *bs, Qcow2Zoned *z, ZoneWrite *w,
     return zoned_host_error(ret);
 }
 
-/* An accepted write of data */
+/*
+ * Write data to *@offset, or (@append) append it to the zone that starts there:
+ * *@offset is then where it went.
+ */
 static int coroutine_fn GRAPH_RDLOCK
-carry_out_write(BlockDriverState *bs, Qcow2Zoned *z, ZonedWrite *zw,
-                QEMUIOVector *qiov, size_t qiov_offset, BdrvRequestFlags flags)
+write_data(BlockDriverState *bs, int64_t *offset, int64_t bytes, bool append,
+           QEMUIOVector *qiov, size_t qiov_offset, BdrvRequestFlags flags)
 {
-    int ret = prepare_write(bs, z, zw, true);
+    Qcow2Zoned *z = zoned_state(bs);
+    ZonedWrite zw;
+    int ret = accept_write(z, *offset, bytes, append, &zw);
 
-    if (ret >= 0) {
-        ret = qcow2_co_pwritev_part(bs, zw->w.start, zw->w.bytes, qiov,
-                                    qiov_offset, flags & ~BDRV_REQ_FUA);
+    if (ret < 0) {
+        return ret;
     }
-    return end_write(bs, z, &zw->w, flags, ret);
+    ret = prepare_write(bs, z, &zw, true);
+    if (ret >= 0) {
+        ret = qcow2_co_pwritev_part(bs, zw.w.start, bytes, qiov, qiov_offset,
+                                    flags & ~BDRV_REQ_FUA);
+    }
+    ret = end_write(bs, z, &zw.w, flags, ret);
+    if (ret >= 0) {
+        *offset = zw.w.start;
+    }
+    return ret;
 }
 
 int coroutine_fn
@@ -416,19 +429,11 @@ qcow2_zoned_co_pwritev_part(BlockDriverState *bs, int64_t offset,
                             int64_t bytes, QEMUIOVector *qiov,
                             size_t qiov_offset, BdrvRequestFlags flags)
 {
-    Qcow2Zoned *z = zoned_state(bs);
-    ZonedWrite zw;
-    int ret;
-
-    if (!z || !bytes) {
+    if (!zoned_state(bs) || !bytes) {
         return qcow2_co_pwritev_part(bs, offset, bytes, qiov, qiov_offset,
                                      flags);
     }
-    ret = accept_write(z, offset, bytes, false, &zw);
-    if (ret < 0) {
-        return ret;
-    }
-    return carry_out_write(bs, z, &zw, qiov, qiov_offset, flags);
+    return write_data(bs, &offset, bytes, false, qiov, qiov_offset, flags);
 }
 
 int coroutine_fn
@@ -467,8 +472,6 @@ qcow2_zoned_co_zone_append(BlockDriverState *bs, int64_t *offset,
                            QEMUIOVector *qiov, BdrvRequestFlags flags)
 {
     Qcow2Zoned *z = zoned_state(bs);
-    ZonedWrite zw;
-    int ret;
 
     if (!z) {
         return -ENOTSUP;
@@ -476,15 +479,7 @@ qcow2_zoned_co_zone_append(BlockDriverState *bs, int64_t *offset,
     if (*offset >= z->disk_size) {
         return -BLK_ZONE_ERR_INVALID_APPEND;
     }
-    ret = accept_write(z, *offset, qiov->size, true, &zw);
-    if (ret < 0) {
-        return ret;
-    }
-    ret = carry_out_write(bs, z, &zw, qiov, 0, flags);
-    if (ret >= 0) {
-        *offset = zw.w.start;
-    }
-    return ret;
+    return write_data(bs, offset, qiov->size, true, qiov, 0, flags);
 }
 
 /* --- Reads and the rest --- */
