@@ -341,8 +341,7 @@ qcow2_zoned_co_zone_report(BlockDriverState *bs, int64_t offset,
                            unsigned int *nr_zones, BlockZoneDescriptor *zones)
 {
     Qcow2Zoned *z = zoned_state(bs);
-    unsigned int done = 0;
-    uint32_t i;
+    uint32_t i, k;
 
     if (!z) {
         return -ENOTSUP;
@@ -353,26 +352,22 @@ qcow2_zoned_co_zone_report(BlockDriverState *bs, int64_t offset,
     }
 
     i = zone_rules_index(z->rules, offset);
-    while (done < *nr_zones && i < z->hdr.nr_zones) {
-        QEMU_LOCK_GUARD(&z->lock);
-        do {
-            ZoneInfo info;
+    *nr_zones = MIN(*nr_zones, z->hdr.nr_zones - i);
+    QEMU_LOCK_GUARD(&z->lock);
+    for (k = 0; k < *nr_zones; k++) {
+        ZoneInfo info;
 
-            zone_rules_get(z->rules, i, &info);
-            zones[done] = (BlockZoneDescriptor) {
-                .start = info.start,
-                .length = info.length,
-                .cap = info.capacity,
-                .wp = info.wp,
-                .type = info.conventional ? BLK_ZT_CONV : BLK_ZT_SWR,
-                .state = (BlockZoneState)info.state,
-            };
-            done++;
-            i++;
-        } while (done < *nr_zones && i < z->hdr.nr_zones &&
-                 done % ZONES_AT_ONCE);
+        zoned_breathe(z, k);
+        zone_rules_get(z->rules, i + k, &info);
+        zones[k] = (BlockZoneDescriptor) {
+            .start = info.start,
+            .length = info.length,
+            .cap = info.capacity,
+            .wp = info.wp,
+            .type = info.conventional ? BLK_ZT_CONV : BLK_ZT_SWR,
+            .state = (BlockZoneState)info.state,
+        };
     }
-    *nr_zones = done;
     return 0;
 }
 
