@@ -190,9 +190,7 @@ void coroutine_fn zoned_wake(Qcow2Zoned *z)
             qemu_co_queue_next(&w->queue);
         }
     }
-    if (!qemu_co_queue_empty(&z->progress)) {
-        qemu_co_queue_restart_all(&z->progress);
-    }
+    qemu_co_queue_restart_all(&z->progress);
 }
 
 bool zoned_has_reads(Qcow2Zoned *z, uint32_t zone)
