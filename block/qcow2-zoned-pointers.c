@@ -125,14 +125,14 @@ write_run(BlockDriverState *bs, Qcow2ZonedPointers *p, uint32_t block,
 }
 
 /*
- * Write the blocks in @todo, durably; those that could not be written stay in
- * it.  Goes on to others after a failure if @each.
+ * Write the blocks in @todo, durably, and set those in @written that are: all,
+ * none, or, if @each, which goes on after a failure, those without one.
  */
 static int coroutine_fn GRAPH_RDLOCK
-write_blocks(BlockDriverState *bs, Qcow2ZonedPointers *p, unsigned long *todo,
+write_blocks(BlockDriverState *bs, Qcow2ZonedPointers *p,
+             const unsigned long *todo, unsigned long *written,
              const ZonePointer *changes, size_t nr, bool each)
 {
-    g_autofree unsigned long *written = bitmap_new(p->nr_blocks);
     const ZonePointer *next = changes;
     uint32_t block, after, end = 0;
     bool single = true;
@@ -159,17 +159,17 @@ write_blocks(BlockDriverState *bs, Qcow2ZonedPointers *p, unsigned long *todo,
             failed = ret;
         }
     }
-    if (!single && (each || !failed)) {
+    if (failed && !each) {
+        bitmap_zero(written, p->nr_blocks);
+    } else if (!single) {
         int ret;
 
         BLKDBG_CO_EVENT(bs->file, BLKDBG_ZONE_TABLE_FLUSH);
         ret = bdrv_co_flush(bs->file->bs);
         if (ret < 0) {
+            bitmap_zero(written, p->nr_blocks);
             return ret;
         }
-    }
-    if (each || !failed) {
-        bitmap_andnot(todo, todo, written, p->nr_blocks);
     }
     return failed;
 }
@@ -180,33 +180,29 @@ qcow2_zoned_pointers_write(BlockDriverState *bs, Qcow2ZonedPointers *p,
                            uint32_t first, uint32_t end, bool each)
 {
     g_autofree unsigned long *todo = bitmap_new(p->nr_blocks);
-    g_autofree unsigned long *all = NULL;
-    uint32_t block;
+    g_autofree unsigned long *written = bitmap_new(p->nr_blocks);
+    uint32_t end_block = DIV_ROUND_UP(end, ZONES_PER_BLOCK);
     size_t i;
     int ret;
 
     zoned_assert(zoned_holds(&p->lock));
+    bitmap_copy(todo, p->doubt, p->nr_blocks);
+    bitmap_clear(todo, 0, first / ZONES_PER_BLOCK);
+    bitmap_clear(todo, end_block, p->nr_blocks - end_block);
     for (i = 0; i < nr; i++) {
         set_bit(changes[i].zone / ZONES_PER_BLOCK, todo);
     }
-    for (block = find_next_bit(p->doubt, p->nr_blocks,
-                               first / ZONES_PER_BLOCK);
-         block < MIN(DIV_ROUND_UP(end, ZONES_PER_BLOCK), p->nr_blocks);
-         block = find_next_bit(p->doubt, p->nr_blocks, block + 1)) {
-        set_bit(block, todo);
-    }
 
-    all = g_memdup2(todo, BITS_TO_LONGS(p->nr_blocks) * sizeof(*todo));
-    ret = write_blocks(bs, p, todo, changes, nr, each);
+    ret = write_blocks(bs, p, todo, written, changes, nr, each);
 
     WITH_QEMU_LOCK_GUARD(p->zone_lock) {
-        bitmap_andnot(p->doubt, p->doubt, all, p->nr_blocks);
         bitmap_or(p->doubt, p->doubt, todo, p->nr_blocks);
+        bitmap_andnot(p->doubt, p->doubt, written, p->nr_blocks);
     }
     for (i = 0; i < nr; ) {
         QEMU_LOCK_GUARD(p->zone_lock);
         do {
-            if (!test_bit(changes[i].zone / ZONES_PER_BLOCK, todo)) {
+            if (test_bit(changes[i].zone / ZONES_PER_BLOCK, written)) {
                 p->table[changes[i].zone] = changes[i].wp;
             }
         } while (++i < nr && i % ZONES_PER_BLOCK);
