@@ -73,7 +73,7 @@ static void sample_zones(Qcow2Zoned *z)
             /* The next write to end there marks it again. */
             qcow2_zoned_pointer_unmark(z->pointers, first);
         }
-        zoned_breathe(z, ZONES_AT_ONCE);
+        zoned_breathe(&z->lock, ZONES_AT_ONCE);
     }
 }
 
@@ -101,7 +101,7 @@ static void coroutine_fn complete_samples(Qcow2Zoned *z)
             qemu_co_queue_wait(&z->progress, &z->lock);
         }
         sample->wp = zone_rules_complete(z->rules, sample->zone);
-        zoned_breathe(z, k);
+        zoned_breathe(&z->lock, k);
     }
 }
 
@@ -122,7 +122,7 @@ static void drop_stale_samples(Qcow2Zoned *z)
             sample.wp > qcow2_zoned_pointer(z->pointers, sample.zone)) {
             g_array_index(z->samples, ZonePointer, kept++) = sample;
         }
-        zoned_breathe(z, k);
+        zoned_breathe(&z->lock, k);
     }
     g_array_set_size(z->samples, kept);
 }
@@ -201,7 +201,7 @@ int coroutine_mixed_fn qcow2_zoned_behind(BlockDriverState *bs)
                 return -EIO;
             }
         }
-        zoned_breathe(z, ZONES_AT_ONCE);
+        zoned_breathe(&z->lock, ZONES_AT_ONCE);
     }
     return qcow2_zoned_pointers_in_doubt(z->pointers) ? -EIO : 0;
 }

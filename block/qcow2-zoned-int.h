@@ -116,12 +116,12 @@ static inline bool zoned_co_mutex_is_held(const CoMutex *lock)
 #define zoned_assert(condition) ((void)0)
 #endif
 
-/* After @n zones under z->lock, let others at it. */
-static inline void zoned_breathe(Qcow2Zoned *z, uint32_t n)
+/* After @n zones under the zone lock, let others at it. */
+static inline void zoned_breathe(QemuMutex *lock, uint32_t n)
 {
     if (n && n % ZONES_AT_ONCE == 0) {
-        qemu_mutex_unlock(&z->lock);
-        qemu_mutex_lock(&z->lock);
+        qemu_mutex_unlock(lock);
+        qemu_mutex_lock(lock);
     }
 }
 

@@ -139,7 +139,7 @@ static void coroutine_fn op_begin(Qcow2Zoned *z, ZonedOp *op)
         if (zone_op_begin(z->rules, op->type, op->flags, i)) {
             g_array_append_val(op->zones, i);
         }
-        zoned_breathe(z, i - op->first);
+        zoned_breathe(&z->lock, i - op->first);
     }
 }
 
@@ -154,7 +154,7 @@ static void coroutine_fn op_drain(Qcow2Zoned *z, const ZonedOp *op, bool reads)
                (reads && zoned_has_reads(z, op_zone(op, k)))) {
             qemu_co_queue_wait(&z->progress, &z->lock);
         }
-        zoned_breathe(z, k);
+        zoned_breathe(&z->lock, k);
     }
 }
 
@@ -250,7 +250,7 @@ static void coroutine_fn op_end(Qcow2Zoned *z, const ZonedOp *op, bool ok)
     QEMU_LOCK_GUARD(&z->lock);
     for (k = 0; k < op->zones->len; k++) {
         zone_op_end(z->rules, op->type, op_zone(op, k), ok);
-        zoned_breathe(z, k);
+        zoned_breathe(&z->lock, k);
     }
     zoned_verify(z);
     zoned_wake(z);
@@ -357,7 +357,7 @@ qcow2_zoned_co_zone_report(BlockDriverState *bs, int64_t offset,
     for (k = 0; k < *nr_zones; k++) {
         ZoneInfo info;
 
-        zoned_breathe(z, k);
+        zoned_breathe(&z->lock, k);
         zone_rules_get(z->rules, i + k, &info);
         zones[k] = (BlockZoneDescriptor) {
             .start = info.start,

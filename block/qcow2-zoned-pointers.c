@@ -195,17 +195,14 @@ qcow2_zoned_pointers_write(BlockDriverState *bs, Qcow2ZonedPointers *p,
 
     ret = write_blocks(bs, p, todo, written, changes, nr, each);
 
-    WITH_QEMU_LOCK_GUARD(p->zone_lock) {
-        bitmap_or(p->doubt, p->doubt, todo, p->nr_blocks);
-        bitmap_andnot(p->doubt, p->doubt, written, p->nr_blocks);
-    }
-    for (i = 0; i < nr; ) {
-        QEMU_LOCK_GUARD(p->zone_lock);
-        do {
-            if (test_bit(changes[i].zone / ZONES_PER_BLOCK, written)) {
-                p->table[changes[i].zone] = changes[i].wp;
-            }
-        } while (++i < nr && i % ZONES_PER_BLOCK);
+    QEMU_LOCK_GUARD(p->zone_lock);
+    bitmap_or(p->doubt, p->doubt, todo, p->nr_blocks);
+    bitmap_andnot(p->doubt, p->doubt, written, p->nr_blocks);
+    for (i = 0; i < nr; i++) {
+        if (test_bit(changes[i].zone / ZONES_PER_BLOCK, written)) {
+            p->table[changes[i].zone] = changes[i].wp;
+        }
+        zoned_breathe(p->zone_lock, i);
     }
     return ret;
 }
