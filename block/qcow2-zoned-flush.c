@@ -49,27 +49,27 @@ void zoned_cut_samples(Qcow2Zoned *z, uint32_t zone)
  * later than when the flush began, which only covers more.  z->lock is held,
  * and dropped between blocks of the table.
  */
-static void sample_zones(Qcow2Zoned *z)
+static void sample_zones(Qcow2Zoned *z, GArray *samples)
 {
     uint32_t first, end = 0;
 
     zoned_assert(zoned_holds(&z->lock));
     while (qcow2_zoned_pointers_next_marked(z->pointers, &first, &end)) {
-        guint before = z->samples->len;
+        guint before = samples->len;
         uint32_t i;
 
         for (i = first; i < end; i++) {
             uint64_t target = zone_rules_acknowledged(z->rules, i);
 
             if (target > qcow2_zoned_pointer(z->pointers, i)) {
-                g_array_append_vals(z->samples, &(ZonePointer) {
+                g_array_append_vals(samples, &(ZonePointer) {
                     .zone = i,
                     .generation = zone_rules_generation(z->rules, i),
                     .wp = target,
                 }, 1);
             }
         }
-        if (z->samples->len == before) {
+        if (samples->len == before) {
             /* The next write to end there marks it again. */
             qcow2_zoned_pointer_unmark(z->pointers, first);
         }
@@ -167,7 +167,7 @@ int coroutine_fn qcow2_zoned_co_flush_to_os(BlockDriverState *bs)
     WITH_QEMU_LOCK_GUARD(&z->lock) {
         assert(!z->samples);
         z->samples = samples;
-        sample_zones(z);
+        sample_zones(z, samples);
         complete_samples(z);
         settled = !samples->len &&
                   !qcow2_zoned_pointers_in_doubt(z->pointers);
@@ -187,23 +187,17 @@ int coroutine_fn qcow2_zoned_co_flush_to_os(BlockDriverState *bs)
 int coroutine_mixed_fn qcow2_zoned_behind(BlockDriverState *bs)
 {
     Qcow2Zoned *z = zoned_state(bs);
-    uint32_t first, i, end = 0;
+    g_autoptr(GArray) behind = NULL;
 
     if (!z || bdrv_is_read_only(bs) || (bs->open_flags & BDRV_O_INACTIVE)) {
         return 0;
     }
 
+    behind = g_array_new(false, false, sizeof(ZonePointer));
     QEMU_LOCK_GUARD(&z->lock);
-    while (qcow2_zoned_pointers_next_marked(z->pointers, &first, &end)) {
-        for (i = first; i < end; i++) {
-            if (zone_rules_acknowledged(z->rules, i) >
-                qcow2_zoned_pointer(z->pointers, i)) {
-                return -EIO;
-            }
-        }
-        zoned_breathe(&z->lock, ZONES_AT_ONCE);
-    }
-    return qcow2_zoned_pointers_in_doubt(z->pointers) ? -EIO : 0;
+    sample_zones(z, behind);
+    return behind->len || qcow2_zoned_pointers_in_doubt(z->pointers) ?
+           -EIO : 0;
 }
 
 #ifdef ZONE_VERIFY
