@@ -211,13 +211,13 @@ static inline uint64_t zone_start(const Qcow2ZonedHeader *h, uint32_t i)
     return i * h->zone_size;
 }
 
-/* The last zone may be shorter than the others, and its capacity with it. */
-static inline uint64_t zone_capacity(const Qcow2ZonedHeader *h,
-                                     uint64_t disk_size, uint32_t i)
+uint64_t qcow2_zoned_limit_wp(const Qcow2ZonedHeader *h, uint64_t disk_size,
+                              uint32_t i, bool full)
 {
-    uint64_t rest = disk_size - zone_start(h, i);
+    uint64_t start = zone_start(h, i);
 
-    return rest < h->zone_capacity ? rest : h->zone_capacity;
+    /* The last zone may be shorter than the others, its capacity with it. */
+    return full ? start + MIN(h->zone_capacity, disk_size - start) : start;
 }
 
 uint64_t qcow2_zoned_entry_encode(const Qcow2ZonedHeader *h, uint32_t i,
@@ -237,7 +237,7 @@ bool qcow2_zoned_entry_decode(const Qcow2ZonedHeader *h, uint64_t disk_size,
     uint64_t value = entry & ~ENTRY_CONVENTIONAL;
     uint64_t start = zone_start(h, i);
     bool conventional = i < h->nr_conventional;
-    uint64_t max = start;
+    uint64_t max = qcow2_zoned_limit_wp(h, disk_size, i, !conventional);
 
     if (conventional != !!(entry & ENTRY_CONVENTIONAL)) {
         error_setg(errp, "Zone %" PRIu32 ": table entry 0x%016" PRIx64 " has "
@@ -246,9 +246,6 @@ bool qcow2_zoned_entry_decode(const Qcow2ZonedHeader *h, uint64_t disk_size,
                    conventional ? "conventional" : "sequential",
                    h->nr_conventional);
         return false;
-    }
-    if (!conventional) {
-        max += zone_capacity(h, disk_size, i);
     }
     if (value < start || value > max) {
         error_setg(errp, "Zone %" PRIu32 ": write pointer 0x%" PRIx64 " must "
@@ -276,7 +273,7 @@ bool qcow2_zoned_entry_salvage(const Qcow2ZonedHeader *h, uint64_t disk_size,
         *wp = start;
         return true;
     }
-    if (value < start || value > start + zone_capacity(h, disk_size, i)) {
+    if (value < start || value > qcow2_zoned_limit_wp(h, disk_size, i, true)) {
         return false;
     }
     if (value == start && entry != value) {
@@ -286,10 +283,4 @@ bool qcow2_zoned_entry_salvage(const Qcow2ZonedHeader *h, uint64_t disk_size,
     /* The capacity is a multiple of a sector, so this does not pass it. */
     *wp = (value + ZONE_SECTOR - 1) / ZONE_SECTOR * ZONE_SECTOR;
     return true;
-}
-
-uint64_t qcow2_zoned_limit_wp(const Qcow2ZonedHeader *h, uint64_t disk_size,
-                              uint32_t i, bool full)
-{
-    return zone_start(h, i) + (full ? zone_capacity(h, disk_size, i) : 0);
 }
