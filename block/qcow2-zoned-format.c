@@ -9,6 +9,7 @@
  */
 #include "qemu/osdep.h"
 #include "qemu/cutils.h"
+#include "qemu/host-utils.h"
 #include "qemu/memalign.h"
 #include "qemu/range.h"
 #include "qapi/error.h"
@@ -98,30 +99,18 @@ static bool check_unsupported(BlockDriverState *bs, const QCowHeader *header,
     return true;
 }
 
-/* What the metadata that a table must not lie upon is called in errors. */
-static const char *overlapped_name(int ol)
-{
-    switch (ol) {
-    case QCOW2_OL_MAIN_HEADER:
-        return "the image header";
-    case QCOW2_OL_ACTIVE_L1:
-        return "the active L1 table";
-    case QCOW2_OL_ACTIVE_L2:
-        return "an L2 table";
-    case QCOW2_OL_REFCOUNT_TABLE:
-        return "the refcount table";
-    case QCOW2_OL_REFCOUNT_BLOCK:
-        return "a refcount block";
-    case QCOW2_OL_SNAPSHOT_TABLE:
-        return "the snapshot table";
-    case QCOW2_OL_INACTIVE_L1:
-        return "the L1 table of a snapshot";
-    case QCOW2_OL_BITMAP_DIRECTORY:
-        return "the bitmap directory";
-    default:
-        return "other metadata";
-    }
-}
+/* What the metadata that a table must not lie upon is called in errors */
+static const char *const overlapped_names[] = {
+    [QCOW2_OL_MAIN_HEADER_BITNR]        = "the image header",
+    [QCOW2_OL_ACTIVE_L1_BITNR]          = "the active L1 table",
+    [QCOW2_OL_ACTIVE_L2_BITNR]          = "an L2 table",
+    [QCOW2_OL_REFCOUNT_TABLE_BITNR]     = "the refcount table",
+    [QCOW2_OL_REFCOUNT_BLOCK_BITNR]     = "a refcount block",
+    [QCOW2_OL_SNAPSHOT_TABLE_BITNR]     = "the snapshot table",
+    [QCOW2_OL_INACTIVE_L1_BITNR]        = "the L1 table of a snapshot",
+    [QCOW2_OL_INACTIVE_L2_BITNR]        = "an L2 table of a snapshot",
+    [QCOW2_OL_BITMAP_DIRECTORY_BITNR]   = "the bitmap directory",
+};
 
 int coroutine_fn qcow2_zoned_check_place(BlockDriverState *bs, Error **errp)
 {
@@ -166,7 +155,7 @@ int coroutine_fn qcow2_zoned_check_place(BlockDriverState *bs, Error **errp)
     if (ret > 0) {
         error_setg(errp, "zonedmeta_offset 0x%" PRIx64 ": the table of %"
                    PRIu64 " bytes must not overlap %s", offset, size,
-                   overlapped_name(ret));
+                   overlapped_names[ctz32(ret)]);
         return -EINVAL;
     }
     if (s->crypto_header.length &&
