@@ -101,11 +101,6 @@ void qcow2_zoned_set_extent_size(BlockDriverState *bs, uint64_t bytes)
     }
 }
 
-const Qcow2ZonedHeader *qcow2_zoned_header(const Qcow2Zoned *z)
-{
-    return &z->hdr;
-}
-
 void qcow2_zoned_refresh_limits(BlockDriverState *bs)
 {
     Qcow2Zoned *z = zoned_state(bs);

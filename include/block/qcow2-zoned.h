@@ -28,7 +28,6 @@ Qcow2Zoned * GRAPH_RDLOCK
 qcow2_zoned_new(BlockDriverState *bs, const Qcow2ZonedHeader *h,
                 uint64_t *table, Error **errp);
 void qcow2_zoned_free(Qcow2Zoned *z);
-const Qcow2ZonedHeader *qcow2_zoned_header(const Qcow2Zoned *z);
 
 /* How much is mapped at once ahead of a write pointer, bytes */
 #define QCOW2_ZONED_EXTENT_DEFAULT  (1 * MiB)

@@ -435,7 +435,7 @@ static BlockDriverState *node_open(const Params *p, int flags)
     bs = bdrv_open(NULL, NULL, opts, flags, &error_abort);
     bdrv_unref(file);
     s = bs->opaque;
-    fault.table = qcow2_zoned_header(s->zoned)->table_offset;
+    fault.table = s->zoned_header->table_offset;
     return bs;
 }
 
