@@ -23,12 +23,6 @@
 #include "block/qcow2-zoned-space.h"
 #include "qcow2-zoned-int.h"
 
-/* A write to the disk, accepted */
-typedef struct ZonedWrite {
-    ZoneWrite w;
-    bool ready;                 /* nothing has to be made before its data */
-} ZonedWrite;
-
 /* --- Life --- */
 
 Qcow2Zoned *qcow2_zoned_new(BlockDriverState *bs, const Qcow2ZonedHeader *h,
@@ -205,11 +199,12 @@ bool zoned_has_reads(Qcow2Zoned *z, uint32_t zone)
 
 /*
  * Accept a write, or (@append) an append to the zone at @offset: the next one
- * may be accepted at once.
+ * may be accepted at once.  Returns 1 if nothing has to be made before its
+ * data, 0 if something may have to be, or a negative errno.
  */
 static int coroutine_fn accept_write(Qcow2Zoned *z, uint64_t offset,
                                      uint64_t bytes, bool append,
-                                     ZonedWrite *zw)
+                                     ZoneWrite *w)
 {
     /* The rules decide by the first sequential zone touched. */
     uint32_t zone = MAX(zone_rules_index(z->rules, offset),
@@ -221,14 +216,11 @@ static int coroutine_fn accept_write(Qcow2Zoned *z, uint64_t offset,
         zoned_wait_for_zone(z, zone, true);
     }
     if (append) {
-        ret = zone_append_begin(z->rules, offset, bytes, &zw->w);
+        ret = zone_append_begin(z->rules, offset, bytes, w);
     } else {
-        ret = zone_write_begin(z->rules, offset, bytes, &zw->w);
+        ret = zone_write_begin(z->rules, offset, bytes, w);
     }
-    if (ret >= 0) {
-        zw->ready = zone_write_is_ready(z->rules, &zw->w);
-    }
-    return ret;
+    return ret < 0 ? ret : zone_write_is_ready(z->rules, w);
 }
 
 /*
@@ -237,20 +229,14 @@ static int coroutine_fn accept_write(Qcow2Zoned *z, uint64_t offset,
  * are mapped, but for a write of zeros (@map false).
  */
 static int coroutine_fn GRAPH_RDLOCK
-prepare_write(BlockDriverState *bs, Qcow2Zoned *z, ZonedWrite *zw, bool map)
+prepare_write(BlockDriverState *bs, Qcow2Zoned *z, ZoneWrite *w, bool map)
 {
-    ZoneWrite *w = &zw->w;
+    uint32_t zone = zone_rules_index(z->rules, w->start);
     uint64_t end = w->start + w->bytes;
     uint64_t from, to = end;
-    uint32_t zone;
     bool doubt;
     int ret = 0;
 
-    if (zw->ready) {
-        return 0;
-    }
-
-    zone = zone_rules_index(z->rules, w->start);
     WITH_QEMU_LOCK_GUARD(&z->lock) {
         while (!w->error && !zone_write_has_turn(z->rules, w)) {
             qemu_co_queue_wait(&z->turns, &z->lock);
@@ -399,20 +385,22 @@ write_data(BlockDriverState *bs, int64_t *offset, int64_t bytes, bool append,
            QEMUIOVector *qiov, size_t qiov_offset, BdrvRequestFlags flags)
 {
     Qcow2Zoned *z = zoned_state(bs);
-    ZonedWrite zw;
-    int ret = accept_write(z, *offset, bytes, append, &zw);
+    ZoneWrite w;
+    int ret = accept_write(z, *offset, bytes, append, &w);
 
     if (ret < 0) {
         return ret;
     }
-    ret = prepare_write(bs, z, &zw, true);
+    if (ret == 0) {
+        ret = prepare_write(bs, z, &w, true);
+    }
     if (ret >= 0) {
-        ret = qcow2_co_pwritev_part(bs, zw.w.start, bytes, qiov, qiov_offset,
+        ret = qcow2_co_pwritev_part(bs, w.start, bytes, qiov, qiov_offset,
                                     flags & ~BDRV_REQ_FUA);
     }
-    ret = end_write(bs, z, &zw.w, flags, ret);
+    ret = end_write(bs, z, &w, flags, ret);
     if (ret >= 0) {
-        *offset = zw.w.start;
+        *offset = w.start;
     }
     return ret;
 }
@@ -434,7 +422,7 @@ qcow2_zoned_co_pwrite_zeroes(BlockDriverState *bs, int64_t offset,
                              int64_t bytes, BdrvRequestFlags flags)
 {
     Qcow2Zoned *z = zoned_state(bs);
-    ZonedWrite zw;
+    ZoneWrite w;
     int ret;
 
     if (!z) {
@@ -443,11 +431,13 @@ qcow2_zoned_co_pwrite_zeroes(BlockDriverState *bs, int64_t offset,
     if (!bytes) {
         return 0;
     }
-    ret = accept_write(z, offset, bytes, false, &zw);
+    ret = accept_write(z, offset, bytes, false, &w);
     if (ret < 0) {
         return ret;
     }
-    ret = prepare_write(bs, z, &zw, false);
+    if (ret == 0) {
+        ret = prepare_write(bs, z, &w, false);
+    }
     if (ret >= 0) {
         WITH_QEMU_LOCK_GUARD(&z->lock) {
             /* One may be under way here, of a write that was given back. */
@@ -457,7 +447,7 @@ qcow2_zoned_co_pwrite_zeroes(BlockDriverState *bs, int64_t offset,
         }
         ret = qcow2_zoned_zeroize(bs, offset, bytes, flags);
     }
-    return end_write(bs, z, &zw.w, flags, ret);
+    return end_write(bs, z, &w, flags, ret);
 }
 
 int coroutine_fn
