@@ -383,17 +383,13 @@ check_table(BlockDriverState *bs, BdrvCheckResult *res, BdrvCheckMode fix,
     if (s->zoned_table_misplaced) {
         Error *local_err = NULL;
 
-        if (qcow2_zoned_check_place(bs, &local_err) == 0 &&
-            !s->zoned_table_shared) {
+        if (qcow2_zoned_check_place(bs, &local_err) == 0) {
             error_setg(&local_err, "zonedmeta_offset 0x%" PRIx64 ": the table "
-                       "of %" PRIu64 " bytes must lie in the image file, which "
-                       "was cut off", h->table_offset,
-                       qcow2_zoned_table_size(h));
-        } else if (!local_err) {
-            error_setg(&local_err, "zonedmeta_offset 0x%" PRIx64 ": the table "
-                       "of %" PRIu64 " bytes must not overlap anything, but a "
-                       "cluster of it is also used by something else",
-                       h->table_offset, qcow2_zoned_table_size(h));
+                       "of %" PRIu64 " bytes must %s", h->table_offset,
+                       qcow2_zoned_table_size(h), s->zoned_table_shared ?
+                       "not overlap anything, but a cluster of it is also used "
+                       "by something else" :
+                       "lie in the image file, which was cut off");
         }
         fprintf(stderr, "ERROR %s\n", error_get_pretty(local_err));
         error_free(local_err);
