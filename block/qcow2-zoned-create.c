@@ -223,7 +223,7 @@ int coroutine_fn qcow2_zoned_create(BlockDriverState *bs,
                                     Error **errp)
 {
     BDRVQcow2State *s = bs->opaque;
-    g_autofree Qcow2ZonedHeader *h = NULL;
+    g_autofree Qcow2ZonedHeader *h = g_memdup2(new_header, sizeof(*h));
     uint64_t entries_size = qcow2_zoned_table_size(new_header);
     uint64_t size = ROUND_UP(entries_size, s->cluster_size);
     g_autofree uint64_t *table = NULL;
@@ -235,8 +235,6 @@ int coroutine_fn qcow2_zoned_create(BlockDriverState *bs,
         return 0;
     }
 
-    h = g_new(Qcow2ZonedHeader, 1);
-    *h = *new_header;
     table = g_try_malloc0(size);
     if (!table) {
         error_setg(errp, "Not enough memory for the write-pointer table of %"

@@ -43,8 +43,7 @@ int coroutine_fn qcow2_zoned_read_ext(BlockDriverState *bs, uint64_t offset,
     if (!qcow2_zoned_ext_decode(buf, len, &h, errp)) {
         return -EINVAL;
     }
-    s->zoned_header = g_new(Qcow2ZonedHeader, 1);
-    *s->zoned_header = h;
+    s->zoned_header = g_memdup2(&h, sizeof(h));
     return 0;
 }
 
