@@ -6,9 +6,7 @@
  * clusters beyond the end of the file; a crash in between leaks clusters.
  */
 #include "qemu/osdep.h"
-#include "qemu/coroutine.h"
 #include "block/block-io.h"
-#include "block/block_int.h"
 #include "block/qcow2-zoned-extent.h"
 #include "qcow2-zoned-int.h"
 #include "trace.h"

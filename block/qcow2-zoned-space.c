@@ -8,10 +8,8 @@
  * here they are called for the stretches that are mapped alone.
  */
 #include "qemu/osdep.h"
-#include "qemu/coroutine.h"
 #include "qemu/lockable.h"
 #include "block/block-io.h"
-#include "block/block_int.h"
 #include "block/qcow2-zoned-space.h"
 #include "qcow2.h"
 

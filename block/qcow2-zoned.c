@@ -12,13 +12,11 @@
  */
 #include "qemu/osdep.h"
 #include "qemu/bitmap.h"
-#include "qemu/coroutine.h"
 #include "qemu/error-report.h"
 #include "qemu/host-utils.h"
 #include "qemu/lockable.h"
 #include "qapi/error.h"
 #include "block/block-io.h"
-#include "block/block_int.h"
 #include "block/qcow2-zoned-extent.h"
 #include "block/qcow2-zoned-space.h"
 #include "qcow2-zoned-int.h"
