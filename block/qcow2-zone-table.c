@@ -2,10 +2,8 @@
 /*
  * On-disk format of a zoned qcow2 image: header extension and table entries
  *
- * Turns bytes into checked values and back (docs/interop/qcow2-zoned.rst).
  * Whatever an image holds, the functions here decide on it without reading
- * beyond what they are given; they know nothing of files, zone states or what
- * the values are used for.
+ * beyond what they are given.
  */
 #include "qemu/osdep.h"
 #include "qemu/bswap.h"

@@ -2,10 +2,8 @@
 /*
  * Zoned qcow2 images: creating them, and telling about them
  *
- * Takes the options of a new image from -o and QMP, checks them before
- * anything is written, and makes the header extension and the write-pointer
- * table; see qcow2-zoned-format.h.  The rules between the values are those of
- * the format (qcow2-zone-table.h), not of this file.
+ * See qcow2-zoned-format.h.  The rules between the values are those of the
+ * format (qcow2-zone-table.h), not of this file.
  */
 #include "qemu/osdep.h"
 #include "qemu/cutils.h"

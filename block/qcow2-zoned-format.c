@@ -2,10 +2,9 @@
 /*
  * Zoned qcow2 images: the format in the image file
  *
- * Reading and checking the header extension and the write-pointer table; see
- * qcow2-zoned-format.h.  An image may come from anywhere: nothing that it
- * holds is used before it has been checked, and no memory is allocated for a
- * table that the file does not have.
+ * An image may come from anywhere: nothing that it holds is used before it has
+ * been checked, and no memory is allocated for a table that the file does not
+ * have.
  */
 #include "qemu/osdep.h"
 #include "qemu/cutils.h"

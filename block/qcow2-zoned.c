@@ -6,9 +6,6 @@
  * whether and where they may go, and hands the data to qcow2's own functions.
  * Here is who waits for whom: a request for its zone, a write for its turn, a
  * failed write for those above it.
- *
- * It knows nothing of the layout of an entry (qcow2-zone-table.h), keeps no
- * zone state of its own, and never writes the table (qcow2-zoned-pointers.h).
  */
 #include "qemu/osdep.h"
 #include "qemu/bitmap.h"
