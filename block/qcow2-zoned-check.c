@@ -61,20 +61,15 @@ note_cut_off(BlockDriverState *bs, uint64_t offset, uint64_t file_size,
  * reference to a place outside of the file is an error that nothing else
  * repairs, and the table is repaired after all other errors.
  */
-static int coroutine_fn GRAPH_RDLOCK
+static void coroutine_fn GRAPH_RDLOCK
 repair_file_size(BlockDriverState *bs, BdrvCheckResult *res,
                  uint64_t file_size)
 {
     BDRVQcow2State *s = bs->opaque;
-    g_autofree uint64_t *l2_table = g_try_malloc(s->cluster_size);
+    g_autofree uint64_t *l2_table = g_malloc(s->cluster_size);
     Error *local_err = NULL;
     uint64_t end = 0;
     int ret;
-
-    if (!l2_table) {
-        res->check_errors++;
-        return -ENOMEM;
-    }
 
     for (uint64_t i = 0; i < s->l1_size * L1E_SIZE; i += s->cluster_size) {
         note_cut_off(bs, s->l1_table_offset + i, file_size, &end);
@@ -109,7 +104,7 @@ repair_file_size(BlockDriverState *bs, BdrvCheckResult *res,
         }
     }
     if (!end) {
-        return 0;
+        return;
     }
 
     ret = bdrv_co_truncate(bs->file, end, false, PREALLOC_MODE_OFF, 0,
@@ -118,13 +113,12 @@ repair_file_size(BlockDriverState *bs, BdrvCheckResult *res,
         /* It stays as it is, and so do the errors. */
         error_reportf_err(local_err, "ERROR could not make the image file "
                           "longer: ");
-        return 0;
+        return;
     }
     fprintf(stderr, "Repairing image file: it was cut off at 0x%" PRIx64 " and "
             "is used up to 0x%" PRIx64 "; what is gone reads as zeros\n",
             file_size, end);
     res->corruptions_fixed++;
-    return 0;
 }
 
 int coroutine_fn qcow2_zoned_check_read(BlockDriverState *bs,
@@ -169,7 +163,10 @@ int coroutine_fn qcow2_zoned_check_read(BlockDriverState *bs,
         }
     }
     *table = g_steal_pointer(&entries);
-    return fix & BDRV_FIX_ERRORS ? repair_file_size(bs, res, file_size) : 0;
+    if (fix & BDRV_FIX_ERRORS) {
+        repair_file_size(bs, res, file_size);
+    }
+    return 0;
 }
 
 int coroutine_fn qcow2_zoned_check_refcounts(BlockDriverState *bs,
