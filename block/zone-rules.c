@@ -194,37 +194,25 @@ static void close_zone(ZoneRules *zr, uint32_t i, bool zns)
     set_state(zr, i, empty && !zns ? ZONE_STATE_EMPTY : ZONE_STATE_CLOSED);
 }
 
-/* May a zone in @state become open?  The active limit comes first. */
-static int check_resources(const ZoneRules *zr, ZoneState state)
-{
-    if (state == ZONE_STATE_EMPTY && zr->g.max_active &&
-        zone_rules_nr_active(zr) >= zr->g.max_active) {
-        return -BLK_ZONE_ERR_ACTIVE_LIMIT;
-    }
-    if (zr->open_limit &&
-        zr->nr[ZONE_STATE_EXPLICIT_OPEN] >= zr->open_limit) {
-        return -BLK_ZONE_ERR_OPEN_LIMIT;
-    }
-    return 0;
-}
-
 /*
- * Open zone @i, Empty, Closed or implicitly open.  At the open limit the
- * implicitly open zone written longest ago makes room.
+ * Open zone @i, Empty, Closed or implicitly open.  The active limit comes
+ * first.  At the open limit the implicitly open zone written longest ago makes
+ * room.
  */
 static int open_zone(ZoneRules *zr, uint32_t i, ZoneState state)
 {
     ZoneState from = zone_state(zr, i);
 
-    if (from != ZONE_STATE_IMPLICIT_OPEN) {
-        int ret = check_resources(zr, from);
-
-        if (ret < 0) {
-            return ret;
+    if (from == ZONE_STATE_EMPTY && zr->g.max_active &&
+        zone_rules_nr_active(zr) >= zr->g.max_active) {
+        return -BLK_ZONE_ERR_ACTIVE_LIMIT;
+    }
+    if (from != ZONE_STATE_IMPLICIT_OPEN && zr->open_limit &&
+        zone_rules_nr_open(zr) >= zr->open_limit) {
+        if (zr->oldest == NO_ZONE) {
+            return -BLK_ZONE_ERR_OPEN_LIMIT;
         }
-        if (zr->open_limit && zone_rules_nr_open(zr) >= zr->open_limit) {
-            close_zone(zr, zr->oldest, false);
-        }
+        close_zone(zr, zr->oldest, false);
     }
     set_state(zr, i, state);
     return 0;
