@@ -261,19 +261,17 @@ void zone_rules_set_worn(ZoneRules *zr, uint32_t i, ZoneState state)
 void zone_rules_get(const ZoneRules *zr, uint32_t i, ZoneInfo *info)
 {
     uint64_t start = zone_rules_start(zr, i);
+    bool conventional = is_conventional(zr, i);
 
     *info = (ZoneInfo) {
         .start = start,
         .length = zone_end(zr, i) - start,
-        .capacity = zone_rules_capacity_end(zr, i) - start,
+        .capacity = (conventional ? zone_end(zr, i)
+                                  : zone_rules_capacity_end(zr, i)) - start,
         .wp = zone_rules_wp(zr, i),
-        .conventional = is_conventional(zr, i),
+        .conventional = conventional,
         .state = zone_state(zr, i),
     };
-    if (info->conventional) {
-        /* Written anywhere: the capacity holds for sequential zones. */
-        info->capacity = info->length;
-    }
 }
 
 bool zone_rules_op_pending(const ZoneRules *zr, uint32_t i)
