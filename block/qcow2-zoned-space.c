@@ -107,7 +107,7 @@ static int coroutine_fn GRAPH_RDLOCK
 space_write_zeros(BlockDriverState *bs, uint64_t offset, uint64_t bytes)
 {
     BDRVQcow2State *s = bs->opaque;
-    g_autofree void *buf = NULL;
+    g_autofree void *buf = g_malloc0(MIN(bytes, ZERO_BUFFER));
 
     while (bytes) {
         unsigned int n = MIN(bytes, ZERO_BUFFER);
@@ -129,9 +129,6 @@ space_write_zeros(BlockDriverState *bs, uint64_t offset, uint64_t bytes)
             return ret;
         }
         if (space_not_zero(bs, type)) {
-            if (!buf) {
-                buf = g_malloc0(MIN(bytes, ZERO_BUFFER));
-            }
             qemu_iovec_init_buf(&qiov, buf, n);
             ret = qcow2_co_pwritev_part(bs, offset, n, &qiov, 0, 0);
             if (ret < 0) {
@@ -195,9 +192,8 @@ qcow2_zoned_zeroize(BlockDriverState *bs, uint64_t offset, uint64_t bytes,
     uint64_t from = MIN(ROUND_UP(offset, s->subcluster_size), end);
     uint64_t to = end == bs->total_sectors * BDRV_SECTOR_SIZE ?
                   end : MAX(QEMU_ALIGN_DOWN(end, s->subcluster_size), from);
-    int ret;
+    int ret = space_write_zeros(bs, offset, from - offset);
 
-    ret = space_write_zeros(bs, offset, from - offset);
     if (ret >= 0) {
         ret = space_mark_zeros(bs, from, to, flags);
     }
