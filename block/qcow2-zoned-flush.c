@@ -135,9 +135,6 @@ static int coroutine_fn GRAPH_RDLOCK raise_pointers(BlockDriverState *bs,
 
     QEMU_LOCK_GUARD(&z->pointers->lock);
     drop_stale_samples(z);
-    if (!z->samples->len && !qcow2_zoned_pointers_in_doubt(z->pointers)) {
-        return 0;
-    }
     ret = qcow2_zoned_pointers_write(bs, z->pointers,
                                      (const ZonePointer *)z->samples->data,
                                      z->samples->len, 0, z->hdr.nr_zones,
