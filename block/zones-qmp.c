@@ -286,7 +286,7 @@ qmp_block_zone_mgmt(const char *node_name, BlockZoneMgmtOp op, bool has_offset,
 
     /* Not bdrv_co_enter(): a drain would wait for us, and we for its end. */
     aio_co_reschedule_self(blk_get_aio_context(w.blk));
-    blk_zones_change(w.blk, op, w.all, w.offset, w.length, errp);
+    blk_zones_change(w.blk, node_name, op, w.all, w.offset, w.length, errp);
     aio_co_reschedule_self(old_ctx);
     blk_co_unref(w.blk);
 }

@@ -192,8 +192,9 @@ bool bdrv_zones_range(BlockDriverState *bs, bool all, uint64_t *offset,
     return true;
 }
 
-bool blk_zones_change(BlockBackend *blk, BlockZoneMgmtOp op, bool all,
-                      uint64_t offset, uint64_t length, Error **errp)
+bool blk_zones_change(BlockBackend *blk, const char *node_name,
+                      BlockZoneMgmtOp op, bool all, uint64_t offset,
+                      uint64_t length, Error **errp)
 {
     static const BlockZoneOp ops[] = {
         [BLOCK_ZONE_MGMT_OP_OPEN] = BLK_ZO_OPEN,
@@ -227,7 +228,6 @@ bool blk_zones_change(BlockBackend *blk, BlockZoneMgmtOp op, bool all,
                                 offset, offset + length);
     }
     error_setg(errp, "Cannot %s %s of node '%s': %s", BlockZoneMgmtOp_str(op),
-               which, bdrv_get_node_name(blk_bs(blk)),
-               block_zone_strerror(ret) ?: strerror(-ret));
+               which, node_name, block_zone_strerror(ret) ?: strerror(-ret));
     return false;
 }

@@ -456,6 +456,22 @@ static void test_query_drained(void)
     bdrv_unref(bs);
 }
 
+/* --- block-zone-mgmt --- */
+
+/* As where QEMU ends while the request waits */
+static void test_change_gone(void)
+{
+    BlockBackend *blk = blk_new(qemu_get_aio_context(), 0, BLK_PERM_ALL);
+    Error *err = NULL;
+
+    g_assert_false(blk_zones_change(blk, "zoned", BLOCK_ZONE_MGMT_OP_RESET,
+                                    false, 0, ZONE_SIZE, &err));
+    g_assert_cmpstr(error_get_pretty(err), ==, "Cannot reset the zones from "
+                    "offset 0 to 1048576 of node 'zoned': No medium found");
+    error_free(err);
+    blk_unref(blk);
+}
+
 int main(int argc, char **argv)
 {
     bdrv_init();
@@ -471,6 +487,7 @@ int main(int argc, char **argv)
     g_test_add_func("/zones/query/unreadable", test_query_unreadable);
     g_test_add_func("/zones/query/gone", test_query_gone);
     g_test_add_func("/zones/query/drained", test_query_drained);
+    g_test_add_func("/zones/change/gone", test_change_gone);
 
     return g_test_run();
 }
