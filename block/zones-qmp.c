@@ -13,6 +13,7 @@
 #include "qemu/osdep.h"
 #include "qapi/error.h"
 #include "qapi/qapi-commands-block-zones.h"
+#include "qemu/main-loop.h"
 #include "block/block.h"
 #include "block/block_int.h"
 #include "block/zone-errors.h"
@@ -278,7 +279,11 @@ qmp_block_zone_mgmt(const char *node_name, BlockZoneMgmtOp op, bool has_offset,
         return;
     }
 
-    aio_bh_schedule_oneshot(qemu_get_aio_context(), zones_writer_bh, &w);
+    /*
+     * As for other commands that change the graph, this is a context that no
+     * event loop polls which waits inside of such a change, or of a drain.
+     */
+    aio_bh_schedule_oneshot(iohandler_get_aio_context(), zones_writer_bh, &w);
     qemu_coroutine_yield();
     if (!w.blk) {
         return;

@@ -23,6 +23,7 @@
 
 static struct {
     unsigned int reports;
+    unsigned int changes;
     unsigned int beats;         /* of the main loop, one asked for a report */
     int64_t fail_at;            /* reports that begin here or above fail */
     BlockDriverState *delete;   /* when the first report is done */
@@ -106,6 +107,14 @@ test_co_zone_report(BlockDriverState *bs, int64_t offset,
     return 0;
 }
 
+static int coroutine_fn GRAPH_RDLOCK
+test_co_zone_mgmt(BlockDriverState *bs, BlockZoneOp op, int64_t offset,
+                  int64_t len, BdrvZoneFlags flags)
+{
+    dev.changes++;
+    return 0;
+}
+
 static BlockDriver bdrv_test = {
     .format_name            = "zones-test",
     .instance_size          = 1,
@@ -113,6 +122,7 @@ static BlockDriver bdrv_test = {
     .bdrv_co_getlength      = test_co_getlength,
     .bdrv_refresh_limits    = test_refresh_limits,
     .bdrv_co_zone_report    = test_co_zone_report,
+    .bdrv_co_zone_mgmt      = test_co_zone_mgmt,
 };
 
 static BlockDriverState *new_node(void)
@@ -458,6 +468,29 @@ static void test_query_drained(void)
 
 /* --- block-zone-mgmt --- */
 
+static void coroutine_fn change_entry(void *opaque)
+{
+    qmp_block_zone_mgmt("zoned", BLOCK_ZONE_MGMT_OP_RESET, true, 0, false, 0,
+                        false, false, &error_abort);
+    *(bool *)opaque = true;
+}
+
+/* A nested event loop, perhaps inside of a drain, does not change the graph. */
+static void test_change_nested(void)
+{
+    BlockDriverState *bs = new_node();
+    bool done = false;
+
+    qemu_coroutine_enter(qemu_coroutine_create(change_entry, &done));
+    settle();
+    g_assert_cmpuint(dev.changes, ==, 0);
+    while (!done) {
+        main_loop_wait(false);
+    }
+    g_assert_cmpuint(dev.changes, ==, 1);
+    bdrv_unref(bs);
+}
+
 /* As where QEMU ends while the request waits */
 static void test_change_gone(void)
 {
@@ -487,6 +520,7 @@ int main(int argc, char **argv)
     g_test_add_func("/zones/query/unreadable", test_query_unreadable);
     g_test_add_func("/zones/query/gone", test_query_gone);
     g_test_add_func("/zones/query/drained", test_query_drained);
+    g_test_add_func("/zones/change/nested", test_change_nested);
     g_test_add_func("/zones/change/gone", test_change_gone);
 
     return g_test_run();
