@@ -249,6 +249,8 @@ static void zones_writer_bh(void *opaque)
             w->blk = blk_new(bdrv_get_aio_context(bs), BLK_PERM_WRITE,
                              BLK_PERM_ALL);
             blk_set_zoned_aware(w->blk, true);
+            /* So that what a device of the host has done is durable, too */
+            blk_set_enable_write_cache(w->blk, false);
             if (blk_insert_bs(w->blk, bs, w->errp) < 0) {
                 blk_unref(w->blk);
                 w->blk = NULL;

@@ -55,8 +55,8 @@ bool bdrv_zones_range(BlockDriverState *bs, bool all, uint64_t *offset,
  * operation, the zones and the node, if it fails.  Finish and reset are durable
  * then.
  * The node is @node_name, as @blk may lose it meanwhile, when QEMU ends.
- * @blk is aware of zones and may write.  To be called in a coroutine in its
- * AioContext, or in the main loop.
+ * @blk is aware of zones, may write, and has no write cache.  To be called in a
+ * coroutine in its AioContext, or in the main loop.
  */
 bool coroutine_mixed_fn
 blk_zones_change(BlockBackend *blk, const char *node_name, BlockZoneMgmtOp op,

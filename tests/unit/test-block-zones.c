@@ -24,6 +24,7 @@
 static struct {
     unsigned int reports;
     unsigned int changes;
+    unsigned int flushes;
     unsigned int beats;         /* of the main loop, one asked for a report */
     int64_t fail_at;            /* reports that begin here or above fail */
     BlockDriverState *delete;   /* when the first report is done */
@@ -115,6 +116,12 @@ test_co_zone_mgmt(BlockDriverState *bs, BlockZoneOp op, int64_t offset,
     return 0;
 }
 
+static int coroutine_fn test_co_flush_to_disk(BlockDriverState *bs)
+{
+    dev.flushes++;
+    return 0;
+}
+
 static BlockDriver bdrv_test = {
     .format_name            = "zones-test",
     .instance_size          = 1,
@@ -123,6 +130,7 @@ static BlockDriver bdrv_test = {
     .bdrv_refresh_limits    = test_refresh_limits,
     .bdrv_co_zone_report    = test_co_zone_report,
     .bdrv_co_zone_mgmt      = test_co_zone_mgmt,
+    .bdrv_co_flush_to_disk  = test_co_flush_to_disk,
 };
 
 static BlockDriverState *new_node(void)
@@ -488,6 +496,8 @@ static void test_change_nested(void)
         main_loop_wait(false);
     }
     g_assert_cmpuint(dev.changes, ==, 1);
+    /* The driver does not say that what it has done is durable. */
+    g_assert_cmpuint(dev.flushes, ==, 1);
     bdrv_unref(bs);
 }
 
