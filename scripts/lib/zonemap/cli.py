@@ -30,9 +30,13 @@ read-only or offline one wherever there is one.
 
 
 def seconds(value):
-    number = float(value)
+    try:
+        number = float(value)
+    except ValueError:
+        number = 0
     if not 0.05 <= number <= 86400:
-        raise ValueError
+        raise argparse.ArgumentTypeError(
+            f'{value!r} is no number of seconds from 0.05 to 86400')
     return number
 
 
@@ -83,9 +87,11 @@ def parse(arguments):
 
 def run(options, checkout):
     """Returns what is to be said at the end, or None."""
-    show = sys.stdout.isatty()
+    show = sys.stdout is not None and sys.stdout.isatty()
     if options.watch and not show:
         raise Failure('--watch wants a terminal to draw in')
+    if sys.stdout is None and options.svg is None and options.html is None:
+        raise Failure('cannot write the picture: standard output is closed')
     if options.qmp is not None:
         source = Node(options.qmp, options.node)
     else:
@@ -117,8 +123,9 @@ def run(options, checkout):
 
 def main(arguments, checkout):
     """The exit status."""
-    # A name in an encoding that the terminal has not
-    sys.stdout.reconfigure(errors='replace')
+    if sys.stdout is not None:
+        # A name in an encoding that the terminal has not
+        sys.stdout.reconfigure(errors='replace')
     try:
         last = run(parse(arguments), checkout)
         if last:

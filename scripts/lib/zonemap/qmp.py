@@ -95,7 +95,8 @@ class Connection:
         self.buffer = rest
         try:
             message = json.loads(line)
-            if type(message) is not dict:
+            if (type(message) is not dict or
+                    type(message.get('error', {})) is not dict):
                 raise ValueError
         except (ValueError, RecursionError):
             raise Failure(f'{self.path}: what came is not QMP') from None
@@ -174,14 +175,20 @@ class Node:
 
     def _only_zoned_node(self):
         path = self.connection.path
+        try:
+            nodes = {node['node-name']: node.get('drv') for node in
+                     self.connection.execute('query-named-block-nodes',
+                                             flat=True)}
+        except (AttributeError, KeyError, TypeError):
+            raise Failure(f'{path}: what came is no list of block '
+                          'nodes') from None
         zoned = {}
-        for node in self.connection.execute('query-named-block-nodes',
-                                            flat=True):
+        for name, driver in nodes.items():
             try:
-                self._query(node['node-name'], limit=1)
+                self._query(name, limit=1)
             except Refused:
                 continue
-            zoned[node['node-name']] = node.get('drv')
+            zoned[name] = driver
         # A filter shows the zones of the image below it.
         zoned = [name for name in zoned if zoned[name] == 'qcow2'] or \
             list(zoned)
@@ -218,6 +225,8 @@ class Node:
             text = str(e)
             if isinstance(e, KeyError):
                 text = f'not a zone report: it has no {e}'
+            elif isinstance(e, TypeError):
+                text = 'not a zone report: it is no object'
             raise Failure(f'node {self.node}: {text}') from None
 
     def close(self):

@@ -199,9 +199,10 @@ def test_one_line(folder):
             (('a.img', '--node', 'x'), '--node goes with --qmp'),
             (('--qmp', 'x', '-U'), 'go with an image file'),
             (('a.img', '--odd'), 'unrecognized arguments: --odd'),
-            (('a.img', '--watch=soon'), 'argument --watch: invalid'),
-            (('a.img', '--watch=nan'), 'argument --watch: invalid'),
-            (('a.img', '--watch=0'), 'argument --watch: invalid'),
+            (('a.img', '--watch=soon'), "--watch: 'soon' is no number of "
+             'seconds from 0.05 to 86400'),
+            (('a.img', '--watch=nan'), "--watch: 'nan' is no number"),
+            (('a.img', '--watch=0'), "--watch: '0' is no number of seconds"),
             (('a.img', '--watch'), '--watch wants a terminal'),
             (('a.img', '--watch', '--svg', 'x'), '--watch draws in'),
             (('--qemu-img', img.path, 'a.img'), 'is not JSON'),
@@ -233,6 +234,15 @@ def test_output_gone(folder):
     equal((done.returncode, done.stderr),
           (1, b'zonemap: error: cannot write the picture: No space left on '
            b'device\n'))
+    closed = ['sh', '-c', 'exec "$@" >&-', 'sh', *command]
+    done = subprocess.run(closed, stderr=subprocess.PIPE, check=False)
+    equal((done.returncode, done.stderr),
+          (1, b'zonemap: error: cannot write the picture: standard output is '
+           b'closed\n'))
+    # A file needs none.
+    done = subprocess.run([*closed, '--svg', folder + '/a.svg'],
+                          stderr=subprocess.PIPE, check=False)
+    equal((done.returncode, done.stderr), (0, b''))
 
 
 def test_bare_checkout():

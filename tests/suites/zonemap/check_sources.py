@@ -190,8 +190,14 @@ def test_qmp_errors(folder):
         equal(asked.fails(), f'{path}: this QEMU has no query-block-zones')
     with Asked(folder, greeting=b'SSH-2.0\r\n') as asked:
         equal(asked.fails(), f'{path}: what came is not QMP')
+    with Asked(folder, greeting=b'{"QMP": {}}\n{"error": "no"}\n') as asked:
+        equal(asked.fails(), f'{path}: what came is not QMP')
     with Asked(folder, greeting=b'{"hello": 1}\n') as asked:
         equal(asked.fails(), f'{path}: this is no QMP socket')
+    for listed in (5, [5], [{}], None):
+        with Asked(folder, listed={'return': listed}) as asked:
+            equal(asked.fails(),
+                  f'{path}: what came is no list of block nodes')
     open(path, 'w', encoding='utf-8').close()
     equal(fails(qmp.Node, path),
           f'cannot connect to {path}: Connection refused')
@@ -222,6 +228,10 @@ def test_qmp_reports(folder):
         asked.qemu.before_report = lambda _: b'{"return": {}}\n'
         equal(asked.fails(),
               "node disk: not a zone report: it has no 'zones'")
+    with Asked(folder) as asked:
+        asked.qemu.before_report = lambda _: b'{"return": []}\n'
+        equal(asked.fails(),
+              'node disk: not a zone report: it is no object')
 
 
 def test_qmp_gone(folder):

@@ -72,11 +72,12 @@ class QemuImg:
 class Qemu:
     """A QMP server for one client at a time, in a thread.
 
-    nodes: {name: (driver, zones or None)}; limit: entries of a page.
+    nodes: {name: (driver, zones or None)}; limit: entries of a page; listed:
+    what is said instead of a list of the nodes.
     """
 
     def __init__(self, path, nodes, limit=1024, daemon=False, known=True,
-                 greeting=b'{"QMP": {}}\r\n', extra=None):
+                 greeting=b'{"QMP": {}}\r\n', extra=None, listed=None):
         self.path = path
         self.nodes = nodes
         self.limit = limit
@@ -84,6 +85,7 @@ class Qemu:
         self.known = known
         self.greeting = greeting
         self.extra = extra or {}
+        self.listed = listed
         self.commands = []
         # Called before the N-th report is answered; may return what to send.
         self.before_report = None
@@ -143,8 +145,9 @@ class Qemu:
     def _answer(self, command, arguments):
         self.commands.append((command, arguments))
         if command == 'query-named-block-nodes':
-            return {'return': [{'node-name': name, 'drv': driver}
-                               for name, (driver, _) in self.nodes.items()]}
+            return self.listed or {'return': [
+                {'node-name': name, 'drv': driver}
+                for name, (driver, _) in self.nodes.items()]}
         if command == 'query-block-zones':
             return self._zones(arguments)
         if command == 'query-status' and self.daemon:
