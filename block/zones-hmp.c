@@ -49,7 +49,8 @@ void coroutine_fn hmp_info_block_zones(Monitor *mon, const QDict *qdict)
         monitor_printf(mon, "%s\n", line);
     }
     if (report->has_next) {
-        monitor_printf(mon, "More zones: info block-zones %s %" PRIu64 "\n",
+        /* The monitor takes a number without a unit for MiB. */
+        monitor_printf(mon, "More zones: info block-zones %s %" PRIu64 "B\n",
                        node, report->next);
     }
 }

@@ -276,7 +276,11 @@ qmp_block_zone_mgmt(const char *node_name, BlockZoneMgmtOp op, bool has_offset,
     };
     AioContext *old_ctx = qemu_coroutine_get_aio_context(w.co);
 
-    if (w.all ? has_offset || has_length : !has_offset) {
+    if (w.all && (has_offset || has_length)) {
+        error_setg(errp, "'all' goes without 'offset' and 'length'");
+        return;
+    }
+    if (!w.all && !has_offset) {
         error_setg(errp, "Either 'offset' or 'all' is wanted");
         return;
     }
