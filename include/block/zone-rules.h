@@ -75,7 +75,7 @@ typedef struct ZoneGeometry {
     uint32_t nr_conventional;   /* the first n zones; < nr_zones */
     uint32_t max_active;        /* 0: no limit */
     uint32_t max_open;          /* 0: no limit of its own */
-    uint64_t max_append;        /* bytes; 0: no append */
+    uint64_t max_append;        /* append limit in bytes; 0: no append */
 } ZoneGeometry;
 
 typedef struct ZoneInfo {
