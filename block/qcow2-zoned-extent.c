@@ -55,7 +55,7 @@ static int coroutine_fn GRAPH_RDLOCK reserve_all(BlockDriverState *bs,
     const QCowL2Meta *m;
     int ret = 0;
 
-    zoned_assert(zoned_holds(&s->lock));
+    zoned_assert(zoned_co_holds(&s->lock));
     for (m = meta; m && ret >= 0; m = m->next) {
         uint64_t bytes = (uint64_t)m->nb_clusters << s->cluster_bits;
 

@@ -113,7 +113,7 @@ static void drop_stale_samples(Qcow2Zoned *z)
 {
     guint k, kept = 0;
 
-    zoned_assert(zoned_holds(&z->pointers->lock));
+    zoned_assert(zoned_co_holds(&z->pointers->lock));
     QEMU_LOCK_GUARD(&z->lock);
     for (k = 0; k < z->samples->len; k++) {
         ZonePointer sample = g_array_index(z->samples, ZonePointer, k);

@@ -92,7 +92,7 @@ static inline int zoned_host_error(int ret)
  * ZONE_VERIFY; in others nothing is evaluated.
  */
 #ifdef ZONE_VERIFY
-static inline bool zoned_mutex_is_held(QemuMutex *lock)
+static inline bool zoned_holds(QemuMutex *lock)
 {
     bool held = qemu_mutex_trylock(lock) != 0;
 
@@ -102,15 +102,11 @@ static inline bool zoned_mutex_is_held(QemuMutex *lock)
     return held;
 }
 
-static inline bool zoned_co_mutex_is_held(const CoMutex *lock)
+static inline bool zoned_co_holds(const CoMutex *lock)
 {
     return lock->holder == qemu_coroutine_self();
 }
 
-#define zoned_holds(lock) _Generic((lock),                                  \
-    QemuMutex *: zoned_mutex_is_held,                                       \
-    CoMutex *: zoned_co_mutex_is_held,                                      \
-    const CoMutex *: zoned_co_mutex_is_held)(lock)
 #define zoned_assert(condition) g_assert(condition)
 #else
 #define zoned_assert(condition) ((void)0)

@@ -223,7 +223,7 @@ op_write_pointers(BlockDriverState *bs, Qcow2Zoned *z, const ZonedOp *op)
                                             sizeof(ZonePointer));
     guint k;
 
-    zoned_assert(zoned_holds(&z->pointers->lock));
+    zoned_assert(zoned_co_holds(&z->pointers->lock));
     for (k = 0; k < op->zones->len; k++) {
         ZonePointer c = {
             .zone = op_zone(op, k),
@@ -246,7 +246,7 @@ static void coroutine_fn op_end(Qcow2Zoned *z, const ZonedOp *op, bool ok)
 {
     guint k;
 
-    zoned_assert(zoned_holds(&z->pointers->lock));
+    zoned_assert(zoned_co_holds(&z->pointers->lock));
     QEMU_LOCK_GUARD(&z->lock);
     for (k = 0; k < op->zones->len; k++) {
         zone_op_end(z->rules, op->type, op_zone(op, k), ok);
@@ -294,7 +294,7 @@ static int coroutine_fn op_start(Qcow2Zoned *z, ZonedOp *op)
     bool quick = op_is_quick(op);
     int ret = 0;
 
-    zoned_assert(op->end - op->first == 1 || zoned_holds(&z->op_lock));
+    zoned_assert(op->end - op->first == 1 || zoned_co_holds(&z->op_lock));
     if (!quick || op->end - op->first > ZONES_AT_ONCE) {
         /* To its end, before anything is changed */
         ret = op_pieces(z, op, false);

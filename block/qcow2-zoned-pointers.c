@@ -50,19 +50,19 @@ void qcow2_zoned_pointers_free(Qcow2ZonedPointers *p)
 
 uint64_t qcow2_zoned_pointer(const Qcow2ZonedPointers *p, uint32_t i)
 {
-    zoned_assert(zoned_holds(p->zone_lock) || zoned_holds(&p->lock));
+    zoned_assert(zoned_holds(p->zone_lock) || zoned_co_holds(&p->lock));
     return p->table[i];
 }
 
 bool qcow2_zoned_pointer_in_doubt(const Qcow2ZonedPointers *p, uint32_t i)
 {
-    zoned_assert(zoned_holds(p->zone_lock) || zoned_holds(&p->lock));
+    zoned_assert(zoned_holds(p->zone_lock) || zoned_co_holds(&p->lock));
     return test_bit(i / ZONES_PER_BLOCK, p->doubt);
 }
 
 bool qcow2_zoned_pointers_in_doubt(const Qcow2ZonedPointers *p)
 {
-    zoned_assert(zoned_holds(p->zone_lock) || zoned_holds(&p->lock));
+    zoned_assert(zoned_holds(p->zone_lock) || zoned_co_holds(&p->lock));
     return !bitmap_empty(p->doubt, p->nr_blocks);
 }
 
@@ -185,7 +185,7 @@ qcow2_zoned_pointers_write(BlockDriverState *bs, Qcow2ZonedPointers *p,
     size_t i;
     int ret;
 
-    zoned_assert(zoned_holds(&p->lock));
+    zoned_assert(zoned_co_holds(&p->lock));
     bitmap_copy(todo, p->doubt, p->nr_blocks);
     bitmap_clear(todo, 0, first / ZONES_PER_BLOCK);
     bitmap_clear(todo, end_block, p->nr_blocks - end_block);
