@@ -8,6 +8,7 @@ import sys
 
 import disks
 import fakes
+import terminals
 from check_model import equal
 from check_sources import Asked
 from zonemap import watch
@@ -53,7 +54,7 @@ def test_watch(folder):
 def test_frame():
     """nothing of an older and larger picture is left beside a new one, and
     none is higher than the terminal"""
-    shown = fakes.Display(20, 4)
+    shown = terminals.Display(20, 4)
     shown.show(watch.frame(['one picture', 'that is', 'larger'], 4))
     shown.show(watch.frame(['a', 'small one'], 4))
     equal(shown.lines(), ['a', 'small one', '', ''])
