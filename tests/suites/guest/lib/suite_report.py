@@ -22,6 +22,17 @@ non-seq:0, zcond: 2(oi) [type: 2(SEQ_WRITE_REQUIRED)]
   start: 0x000006000, len 0x002000, cap 0x001800, wptr 0x002000 reset:0 \
 non-seq:0, zcond:14(fu) [type: 2(SEQ_WRITE_REQUIRED)]
 '''
+QMP = (
+    {'start': 0, 'length': 4194304, 'capacity': 4194304, 'count': 1,
+     'type': 'conventional', 'condition': 'not-write-pointer'},
+    {'start': 4194304, 'length': 4194304, 'capacity': 3145728, 'count': 1,
+     'write-pointer': 4194304, 'type': 'sequential-write-required',
+     'condition': 'empty'},
+    {'start': 8388608, 'length': 4194304, 'capacity': 3145728, 'count': 1,
+     'write-pointer': 8392704, 'type': 'sequential-write-required',
+     'condition': 'closed'},
+    {'start': 12582912, 'length': 4194304, 'capacity': 3145728, 'count': 1,
+     'type': 'sequential-write-required', 'condition': 'full'})
 
 
 class Reports:
@@ -33,6 +44,8 @@ class Reports:
             ('compare: every single changed field is found', self.changed),
             ('compare: a missing zone and an unreadable line are found',
              self.malformed),
+            ('compare: a QMP report that says what cannot be is found',
+             self.qmp),
         ]
 
     def set_up(self):
@@ -75,3 +88,34 @@ class Reports:
             except ValueError:
                 continue
             raise AssertionError('accepted: %r' % text)
+
+    def qmp(self):
+        host = zonereport.parse_host(HOST)
+        equal(zonereport.differences(zonereport.parse_qmp(QMP), host, 'QMP',
+                                     'host'), [], 'differences')
+        folded = zonereport.parse_qmp([dict(QMP[0], count=3)])
+        equal([zone.start for zone in folded], [0, 0x2000, 0x4000], 'starts')
+        for number, change in (
+                # Below its zone, above its capacity, where it has no meaning,
+                # and none where it has one
+                (2, {'write-pointer': 8388096}),
+                (2, {'write-pointer': 11534336}),
+                (1, {'write-pointer': 4194816}),
+                (3, {'write-pointer': 15728640}),
+                (0, {'write-pointer': 0}), (2, {'write-pointer': None}),
+                # Gaps, and what no zone can be
+                (0, {'start': 512}), (1, {'start': 0}), (0, {'count': 2}),
+                (2, {'count': 2}), (1, {'count': 0}), (1, {'capacity': 0}),
+                (1, {'capacity': 8388608}), (1, {'condition': 'busy'}),
+                (1, {'type': 'conventional'}), (1, {'type': None}),
+                (1, {'length': '4194304'}), (1, {'more': 1})):
+            zones = list(QMP)
+            zones[number] = {**QMP[number], **change}
+            for key, value in change.items():
+                if value is None:
+                    del zones[number][key]
+            try:
+                zonereport.parse_qmp(zones)
+            except ValueError:
+                continue
+            raise AssertionError('zone %d: accepted: %s' % (number, change))

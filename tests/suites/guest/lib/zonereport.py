@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# Zone reports of two programs that share no code, brought to one form and
-# compared: "qemu-io zone_report" on the host and "blkzone report" in the
-# guest.  Both print 512-byte sectors; blkzone prints the write pointer from
-# the zone's start on, or since util-linux 2.42 "N/A" where it has no meaning.
+# Zone reports of programs that share no code, brought to one form and
+# compared: "qemu-io zone_report" on the host, "blkzone report" in the guest,
+# and query-block-zones of QMP.  The first two print 512-byte sectors; blkzone
+# prints the write pointer from the zone's start on, or since util-linux 2.42
+# "N/A" where it has no meaning.
 
 import collections
 import re
@@ -16,6 +17,15 @@ CONDITIONS = {0: 'no write pointer', 1: 'empty', 2: 'implicitly open',
 NOT_WP, EMPTY, IMP_OPEN, EXP_OPEN, CLOSED = 0, 1, 2, 3, 4
 FULL = 14
 CONVENTIONAL, SEQUENTIAL = 1, 2
+# In these the pointer lies below the capacity's end.
+WRITABLE = (EMPTY, IMP_OPEN, EXP_OPEN, CLOSED)
+
+# As QAPI names them
+QMP_CONDITIONS = {'not-write-pointer': NOT_WP, 'empty': EMPTY,
+                  'implicit-open': IMP_OPEN, 'explicit-open': EXP_OPEN,
+                  'closed': CLOSED, 'full': FULL}
+QMP_TYPES = {'conventional': CONVENTIONAL,
+             'sequential-write-required': SEQUENTIAL}
 
 _HEX = r'(0x[0-9a-f]+|[0-9]+)'
 _HOST = re.compile(
@@ -55,6 +65,37 @@ def parse_host(text):
 def parse_guest(text):
     """What "blkzone report" prints."""
     return _parse(text, _GUEST, True, 'guest')
+
+
+def parse_qmp(entries, at=0):
+    """Zones, which begin at byte "at", of a reply to query-block-zones,
+    folded or not.  ValueError where the reply is not as QAPI says."""
+    zones = []
+    for entry in entries:
+        # Any key that is missing, or one too many, is a mistake.
+        names = set(entry) - {'write-pointer', 'count'}
+        numbers = [entry.get(key, 0) for key in
+                   ('start', 'length', 'capacity', 'write-pointer', 'count')]
+        cond = QMP_CONDITIONS.get(entry.get('condition'))
+        kind = QMP_TYPES.get(entry.get('type'))
+        count, wp = entry.get('count', 1), entry.get('write-pointer')
+        if (names != {'start', 'length', 'capacity', 'type', 'condition'} or
+                any(type(number) is not int for number in numbers) or
+                cond is None or kind is None or
+                (cond == NOT_WP) != (kind == CONVENTIONAL)):
+            raise ValueError('not a zone of QMP: %s' % entry)
+        start, length, cap = numbers[:3]
+        if (start != at or not 0 < cap <= length or count < 1 or
+                count > 1 and cond not in (NOT_WP, EMPTY, FULL)):
+            raise ValueError('no zone that can be at %d: %s' % (at, entry))
+        if (wp is not None if cond not in WRITABLE else wp is None or
+                not start <= wp < start + (cap if cond != EMPTY else 1)):
+            raise ValueError('no place for a write pointer: %s' % entry)
+        for i in range(count):
+            zones.append(Zone(at // 512, length // 512, cap // 512,
+                              wp and (wp + i * length) // 512, cond, kind))
+            at += length
+    return zones
 
 
 def after_restart(zones):
