@@ -563,7 +563,9 @@ qcow2_zoned_co_block_status(BlockDriverState *bs, bool want_zero,
         return qcow2_co_block_status(bs, want_zero, offset, bytes, pnum, map,
                                      file);
     }
-    ret = read_part(z, offset, bytes, &n, NULL);
+    WITH_QEMU_LOCK_GUARD(&z->lock) {
+        ret = zone_read_part(z->rules, offset, bytes, &n);
+    }
     if (ret < 0) {
         return ret;
     }
