@@ -29,13 +29,13 @@ MAX_OPEN, MAX_ACTIVE = 4, 6
 # take and resets none; the others go round and round.
 GROW, AGAIN, RANDOM = (2, 34), (34, 36), (36, 44)
 FIO = ('fio --filename=%s --zonemode=zbd --direct=1 --ioengine=libaio '
-       '--thread=1 --runtime=1d --randseed=1 '
+       '--thread=1 --runtime=1d --randseed=1 --exitall_on_error=1 '
        '--name=grow --rw=write --bs=64k --iodepth=4 --rate=4m '
        '--offset=%d --size=%d '
        '--name=again --rw=write --bs=128k --iodepth=4 --time_based=1 '
        '--offset=%d --size=%d '
        '--name=random --rw=randwrite --bs=32k --iodepth=2 --time_based=1 '
-       '--max_open_zones=2 --offset=%d --size=%d 2>&1')
+       '--job_max_open_zones=2 --offset=%d --size=%d 2>&1')
 
 
 class Client:
