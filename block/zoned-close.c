@@ -7,17 +7,6 @@
 #include "block/zoned-close.h"
 #include "system/block-backend.h"
 
-BlockDriverState *bdrv_zoned_node(BlockDriverState *bs)
-{
-    BdrvChild *c;
-
-    /* As raw is no filter by its driver, only by the role of its child */
-    while ((c = bdrv_primary_child(bs)) && (c->role & BDRV_CHILD_FILTERED)) {
-        bs = c->bs;
-    }
-    return bs;
-}
-
 int blk_zoned_close(BlockBackend *blk)
 {
     BlockDriverState *bs = blk_bs(blk);

@@ -38,20 +38,6 @@ typedef struct ZonesPiece {
     uint32_t max_active;
 } ZonesPiece;
 
-/* The node whose zones @bs shows, perhaps through filters */
-static BlockDriverState *GRAPH_RDLOCK zones_owner(BlockDriverState *bs)
-{
-    while (bs->drv && bs->drv->supports_zoned_children) {
-        BdrvChild *c = bdrv_primary_child(bs);
-
-        if (!c || !(c->role & BDRV_CHILD_FILTERED)) {
-            break;
-        }
-        bs = c->bs;
-    }
-    return bs;
-}
-
 static bool coroutine_fn read_piece(BlockDriverState *bs, uint64_t offset,
                                     ZonesPiece *p, Error **errp)
 {
@@ -82,7 +68,7 @@ static bool coroutine_fn read_piece(BlockDriverState *bs, uint64_t offset,
     p->nr_zones = bs->bl.nr_zones;
     p->max_open = bs->bl.max_open_zones;
     p->max_active = bs->bl.max_active_zones;
-    owner = zones_owner(bs);
+    owner = bdrv_zoned_node(bs);
     p->has_counts = owner->drv && owner->drv->bdrv_zone_counts &&
                     owner->drv->bdrv_zone_counts(owner, &p->open,
                                                  &p->active) == 0;

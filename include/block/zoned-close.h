@@ -6,10 +6,6 @@
 #define BLOCK_ZONED_CLOSE_H
 
 #include "block/block-common.h"
-#include "block/graph-lock.h"
-
-/* The node that has the zones of @bs: itself, or what it filters. */
-BlockDriverState *GRAPH_RDLOCK bdrv_zoned_node(BlockDriverState *bs);
 
 /*
  * Bring the open zones of @blk, which is drained, to rest as a loss of power
