@@ -98,6 +98,8 @@ class Terminal(Display):
         self.status = None
         self.pid, self.handle = pty.fork()
         if not self.pid:
+            # What runs in the background may have been told to ignore it.
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
             fcntl.ioctl(0, termios.TIOCSWINSZ,
                         struct.pack('HHHH', rows, columns, 0, 0))
             os.execve(program, [program, *arguments], env)
