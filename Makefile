@@ -4,11 +4,14 @@
 # that it needs, also on a fresh machine, and only what is not yet done.
 
 .PHONY: all help demo check check-fast check-full bench outgoing \
+        install uninstall debian-source \
         setup setup-native plain asan guest guest-newest programs clean \
         distclean
 .NOTPARALLEL:
 
-export SEED STATES QUICK
+export SEED STATES QUICK DESTDIR
+
+PREFIX ?= /usr/local
 
 # Programs of QEMU's build that the suites name: in both of its builds, or in
 # the plain one alone.
@@ -25,7 +28,10 @@ help:
 	@echo 'make check-NAME  one suite alone (scripts/run-suites --list)'
 	@echo 'make check-full  the long form of all suites, and of "make outgoing"'
 	@echo 'make bench       measure (no part of a check); QUICK=1: in 2 minutes'
+	@echo 'make install     PREFIX=DIR: copy the programs to DIR/bin'
+	@echo 'make uninstall   PREFIX=DIR: remove what was installed there'
 	@echo 'make outgoing    write the series for QEMU into build/outgoing'
+	@echo 'make debian-source  write a Debian source package with the series'
 	@echo 'make clean       remove what was built, keep what was downloaded'
 	@echo 'make distclean   remove build/'
 
@@ -86,9 +92,19 @@ bench:
 outgoing: setup
 	@scripts/in-env scripts/make-outgoing
 
+install: plain
+	@scripts/install '$(PREFIX)'
+
+uninstall:
+	@scripts/install --remove '$(PREFIX)'
+
+debian-source: setup
+	@scripts/in-env scripts/debian-source
+
 clean:
 	rm -rf build/qemu-build build/qemu-asan-build build/native build/tmp \
-	    build/logs build/reports build/outgoing build/demo
+	    build/logs build/reports build/outgoing build/debian-source \
+	    build/demo
 
 distclean:
 	rm -rf build

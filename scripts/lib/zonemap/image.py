@@ -9,12 +9,15 @@ import subprocess
 from .model import Disk, Failure, Zones
 
 
-def find_qemu_img(checkout):
-    """The one that was built here, else the system's: that of a
-    distribution knows no zones."""
-    built = os.path.join(checkout, 'build', 'qemu-build', 'qemu-img')
-    if os.access(built, os.X_OK):
-        return built
+def find_qemu_img(above):
+    """The one that was built or installed with us, else the system's: that of
+    a distribution knows no zones.  @above: the checkout, or the folder that
+    scripts/install put ours into."""
+    ours = os.path.join(above, 'build', 'qemu-build', 'qemu-img')
+    if os.path.exists(os.path.join(above, 'zoned-qcow2', 'manifest')):
+        ours = os.path.join(os.path.dirname(above), 'bin', 'qemu-img')
+    if os.access(ours, os.X_OK):
+        return ours
     return shutil.which('qemu-img') or 'qemu-img'
 
 
