@@ -69,11 +69,11 @@ void qcow2_zoned_free(Qcow2Zoned *z)
     g_free(z);
 }
 
-bool qcow2_zoned_check_extent_size(uint64_t bytes, Error **errp)
+bool qcow2_zoned_check_prealloc_size(uint64_t bytes, Error **errp)
 {
     if (bytes && (!is_power_of_2(bytes) || bytes < BDRV_SECTOR_SIZE ||
                   bytes > QCOW2_ZONED_EXTENT_MAX)) {
-        error_setg(errp, "zone-extent-size %" PRIu64 " must be 0 or a power "
+        error_setg(errp, "zone-prealloc-size %" PRIu64 " must be 0 or a power "
                    "of two from %llu to %" PRIu64, bytes, BDRV_SECTOR_SIZE,
                    (uint64_t)QCOW2_ZONED_EXTENT_MAX);
         return false;
@@ -81,7 +81,7 @@ bool qcow2_zoned_check_extent_size(uint64_t bytes, Error **errp)
     return true;
 }
 
-void qcow2_zoned_set_extent_size(BlockDriverState *bs, uint64_t bytes)
+void qcow2_zoned_set_prealloc_size(BlockDriverState *bs, uint64_t bytes)
 {
     Qcow2Zoned *z = zoned_state(bs);
 

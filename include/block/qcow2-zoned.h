@@ -34,12 +34,12 @@ void qcow2_zoned_free(Qcow2Zoned *z);
 #define QCOW2_ZONED_EXTENT_MAX      (1 * GiB)
 
 /*
- * The option zone-extent-size: 0 (nothing is mapped ahead) or a power of two
+ * The option zone-prealloc-size: 0 (nothing is mapped ahead) or a power of two
  * from 512 to QCOW2_ZONED_EXTENT_MAX.  It is set with nothing in flight, and
  * has no effect on an image without zones.
  */
-bool qcow2_zoned_check_extent_size(uint64_t bytes, Error **errp);
-void qcow2_zoned_set_extent_size(BlockDriverState *bs, uint64_t bytes);
+bool qcow2_zoned_check_prealloc_size(uint64_t bytes, Error **errp);
+void qcow2_zoned_set_prealloc_size(BlockDriverState *bs, uint64_t bytes);
 
 void qcow2_zoned_refresh_limits(BlockDriverState *bs);
 

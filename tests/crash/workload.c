@@ -317,7 +317,7 @@ BlockBackend *image_open(const Config *c, unsigned slot, bool writable,
     if (c->ext) {
         g_autofree char *ext = g_strdup_printf("%u", c->ext);
 
-        qdict_put_str(opts, "zone-extent-size", ext);
+        qdict_put_str(opts, "zone-prealloc-size", ext);
     }
     memslot[slot].fua = c->fua;
     bs = bdrv_open(NULL, NULL, opts, writable ? BDRV_O_RDWR : 0, errp);

@@ -77,7 +77,7 @@ typedef enum Faults {
 
 typedef struct Params {
     const char *options;            /* of create */
-    const char *extent;             /* zone-extent-size */
+    const char *extent;             /* zone-prealloc-size */
     bool unmap;
     unsigned max_open, max_active;
     unsigned ops;                   /* of each worker */
@@ -430,7 +430,7 @@ static BlockDriverState *node_open(const Params *p, int flags)
 
     qdict_put_str(opts, "driver", "qcow2");
     qdict_put_str(opts, "file", name);
-    qdict_put_str(opts, "zone-extent-size", p->extent);
+    qdict_put_str(opts, "zone-prealloc-size", p->extent);
     qdict_put_str(opts, "discard", p->unmap ? "unmap" : "ignore");
     bs = bdrv_open(NULL, NULL, opts, flags, &error_abort);
     bdrv_unref(file);

@@ -581,7 +581,7 @@ static void test_no_zeros_without_a_complete_one_above(void)
     zone_rules_free(zr);
 }
 
-/* No state is left by it: of Full, of Closed, or of a worn zone. */
+/* No state is left by it: of Full, of Closed, read-only, offline. */
 static void test_zeros_change_no_state(void)
 {
     static const ZoneState states[] = { IO, EO, CL, FU, RO, OF };
