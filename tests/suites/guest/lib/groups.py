@@ -21,8 +21,10 @@ class Suite(Tap):
         super().__init__(least)
         self.groups = []
 
-    def group(self, obj):
+    def group(self, obj, suffix=''):
         """obj: .tests = [(name, function)], .set_up(), .tear_down()."""
+        obj.tests = [(name + suffix, function)
+                     for name, function in obj.tests]
         self.groups.append(obj)
 
     @staticmethod

@@ -2,6 +2,7 @@
 #
 # What the guest tests share: the programs under test, images and boots.
 
+import copy
 import json
 import os
 import shutil
@@ -26,13 +27,24 @@ class Environment:
         shutil.rmtree(self.dir, ignore_errors=True)
         os.makedirs(self.dir)
         self._accel = None
+        self.older = None
 
     @property
     def accel(self):
+        if self.older:
+            return self.older.accel
         if self._accel is None:
             self._accel = guestvm.choose_accel(self.qemu, self.guest,
                                                self.dir)
         return self._accel
+
+    def newest(self):
+        """The same with the newest kernel.  What runs one kernel runs the
+        other, and to try takes long."""
+        other = copy.copy(self)
+        other.guest = self.guest + '-newest'
+        other.older = self
+        return other
 
     def host(self, *argv):
         res = subprocess.run(argv, stdin=subprocess.DEVNULL,
