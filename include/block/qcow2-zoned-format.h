@@ -102,6 +102,16 @@ qcow2_zoned_create(BlockDriverState *bs, const Qcow2ZonedHeader *h,
                    Error **errp);
 
 /*
+ * Change the limits that @opts of "qemu-img amend" names, if any: the others
+ * stay.  The image header has them, durably, on return; the node keeps those
+ * that it was opened with, so nothing else may use it.  A limit below what is
+ * active now is a warning.  Called without s->lock.  Returns 0 or a negative
+ * errno; nothing has changed then, as far as the write can be told.
+ */
+int GRAPH_RDLOCK
+qcow2_zoned_amend(BlockDriverState *bs, QemuOpts *opts, Error **errp);
+
+/*
  * qemu-img check, in the order in which it is called:
  *
  * Read the table, or what is left of it, before anything is repaired.  *@table
