@@ -275,7 +275,7 @@ bool qcow2_zoned_entry_salvage(const Qcow2ZonedHeader *h, uint64_t disk_size,
         return false;
     }
     if (value == start && entry != value) {
-        /* It speaks of a conventional zone, which may hold data anywhere. */
+        /* The entry of a conventional zone, which may hold data anywhere */
         return false;
     }
     /* The capacity is a multiple of a sector, so this does not pass it. */

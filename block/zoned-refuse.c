@@ -3,7 +3,7 @@
  * What a zoned node does not take, and why
  *
  * One table, so that the list in docs/system/zoned-qcow2-support.rst.inc, the
- * tests and the code can be held against one another.
+ * tests and the code can be compared.
  */
 #include "qemu/osdep.h"
 #include "qapi/error.h"

@@ -3,7 +3,7 @@
 # Make and read zoned qcow2 images byte by byte
 #
 # Written from the format (docs/interop/qcow2.rst and qcow2-zoned.rst) and not
-# from QEMU's code, so that a test can hold the one against the other.
+# from QEMU's code, so that a test can compare the two.
 #
 """Zoned qcow2 images, made and read without QEMU."""
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * All programs of a few requests for the zone rules, held against the model
+ * All programs of a few requests for the zone rules, compared with the model
  *
  * Each program is up to MAX_REQUESTS requests for one zone, in their order of
  * arrival.  All that can happen is tried in every order: a request is accepted,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Operations on the zone rules, at random, held against a naive model
+ * Operations on the zone rules, at random, compared with a naive model
  *
  * After each operation the decision, every zone's state and write pointer, the
  * limits' counts and all that can be asked of the zones touched must agree.

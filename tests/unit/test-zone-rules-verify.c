@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What holds the zone rules' own data against themselves (ZONE_VERIFY) finds
- * what is wrong there: each test breaks one thing, and the next call must end
- * the program
+ * ZONE_VERIFY finds what is wrong in the zone rules' own data: each test breaks
+ * one thing, and the next call must end the program
  */
 #ifndef ZONE_VERIFY
 #define ZONE_VERIFY

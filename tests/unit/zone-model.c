@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A naive model of a zoned disk, to hold the zone rules against
+ * A naive model of a zoned disk, to compare the zone rules with
  *
  * Where the page of rules leaves something open, the model takes the reading
  * that is named in a comment with "Reading:".

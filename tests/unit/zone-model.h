@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A naive model of a zoned disk, to hold the zone rules against
+ * A naive model of a zoned disk, to compare the zone rules with
  *
  * Written from the rules as people read them (docs/devel/zoned-qcow2.rst, "Zone
  * rules"), not from the code, and sharing no header with it.  It keeps one

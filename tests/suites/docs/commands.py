@@ -36,16 +36,18 @@ def literal_blocks(text):
         yield head, [line[indent:] for line in lines]
 
 
+def goes_on(command):
+    """Is the line after it part of it?"""
+    return command.endswith('\\') or command.count("'") % 2 or \
+        command.count('(') > command.count(')')
+
+
 def joined(lines):
-    """Lines that a backslash or an open parenthesis continues are one."""
+    """[command], each of one line or more"""
     whole = []
     for line in lines:
-        if whole and (re.search(r'\\$', whole[-1]) or
-                      whole[-1].count('(') > whole[-1].count(')') or
-                      whole[-1].count("'") % 2):
-            whole[-1] = re.sub(r'\\+$', '', whole[-1]) + '\n' + line \
-                if whole[-1].count("'") % 2 \
-                else re.sub(r'\\+$', '', whole[-1]) + ' ' + line.strip()
+        if whole and goes_on(whole[-1]):
+            whole[-1] = whole[-1].rstrip('\\') + ' ' + line.strip()
         else:
             whole.append(line)
     return whole

@@ -3,7 +3,7 @@
  * Fuzz target: header extension and table entries of a zoned qcow2 image
  *
  * An input is a disk, a cluster size, an extension and some entries (see
- * struct Input).  What block/qcow2-zone-table.c makes of them is held against
+ * struct Input).  What block/qcow2-zone-table.c makes of them is compared with
  * the rules of docs/interop/qcow2-zoned.rst, which are written here a second
  * time, in 128 bits, where nothing wraps.  It takes exactly what keeps them.
  */

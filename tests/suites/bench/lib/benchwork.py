@@ -160,7 +160,7 @@ class Bench:
     def base(self, folders):
         if not os.path.exists(self.base_img):
             self.table.remark(f'No {self.base_img}: plain images were not '
-                              'held against the base.')
+                              'compared with the base.')
             return
         for where, (aio, cache) in (('tmpfs', TMPFS[0]), ('disk', DISK[0])):
             got = {}
