@@ -346,6 +346,7 @@ qcow2_zoned_co_zone_report(BlockDriverState *bs, int64_t offset,
     if (!z) {
         return -ENOTSUP;
     }
+    QEMU_LOCK_GUARD(&z->lock);
     if (offset < 0 || offset >= z->disk_size) {
         *nr_zones = 0;
         return 0;
@@ -353,7 +354,6 @@ qcow2_zoned_co_zone_report(BlockDriverState *bs, int64_t offset,
 
     i = zone_rules_index(z->rules, offset);
     *nr_zones = MIN(*nr_zones, z->hdr.nr_zones - i);
-    QEMU_LOCK_GUARD(&z->lock);
     for (k = 0; k < *nr_zones; k++) {
         ZoneInfo info;
 

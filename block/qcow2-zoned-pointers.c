@@ -30,8 +30,8 @@ Qcow2ZonedPointers *qcow2_zoned_pointers_new(BlockDriverState *bs,
     p->zone_lock = zone_lock;
     p->hdr = hdr;
     p->table = table;
-    p->bytes = ROUND_UP(qcow2_zoned_table_size(hdr),
-                        MIN(s->cluster_size, TABLE_BLOCK));
+    p->unit = MIN(s->cluster_size, TABLE_BLOCK);
+    p->bytes = ROUND_UP(qcow2_zoned_table_size(hdr), p->unit);
     p->nr_blocks = DIV_ROUND_UP(hdr->nr_zones, ZONES_PER_BLOCK);
     p->dirty = bitmap_new(p->nr_blocks);
     p->doubt = bitmap_new(p->nr_blocks);
@@ -46,6 +46,23 @@ void qcow2_zoned_pointers_free(Qcow2ZonedPointers *p)
         g_free(p->doubt);
         g_free(p);
     }
+}
+
+void qcow2_zoned_pointers_replace(Qcow2ZonedPointers *p, uint64_t *table)
+{
+    uint32_t nr_blocks = DIV_ROUND_UP(p->hdr->nr_zones, ZONES_PER_BLOCK);
+    unsigned long *dirty = bitmap_new(nr_blocks);
+
+    zoned_assert(zoned_holds(p->zone_lock) && zoned_co_holds(&p->lock));
+    bitmap_copy(dirty, p->dirty, p->nr_blocks);
+    g_free(p->dirty);
+    g_free(p->doubt);
+    qemu_vfree(p->table);
+    p->dirty = dirty;
+    p->doubt = bitmap_new(nr_blocks);
+    p->nr_blocks = nr_blocks;
+    p->bytes = ROUND_UP(qcow2_zoned_table_size(p->hdr), p->unit);
+    p->table = table;
 }
 
 uint64_t qcow2_zoned_pointer(const Qcow2ZonedPointers *p, uint32_t i)

@@ -31,9 +31,9 @@ static const struct {
         "being a backing file",
         "an overlay is not zoned and would hide the zones from the guest",
     },
-    [BDRV_ZONED_OP_RESIZE] = {
-        "resizing",
-        "the number of zones is fixed when the image is created",
+    [BDRV_ZONED_OP_SHRINK] = {
+        "being made smaller",
+        "zones with data would be cut off",
     },
     [BDRV_ZONED_OP_COPY_ON_READ] = {
         "copy-on-read",

@@ -39,7 +39,8 @@ typedef struct Qcow2ZonedPointers {
     QemuMutex *zone_lock;
     const Qcow2ZonedHeader *hdr;
     uint64_t *table;            /* wp, bytes; changed under both locks */
-    size_t bytes;               /* of it on disk, whole blocks or clusters */
+    size_t unit;                /* of the last write: block or cluster, bytes */
+    size_t bytes;               /* of it on disk, whole units */
     uint32_t nr_blocks;
     unsigned long *dirty;       /* under zone_lock */
     unsigned long *doubt;       /* changed under lock and zone_lock */
@@ -54,6 +55,14 @@ Qcow2ZonedPointers * GRAPH_RDLOCK
 qcow2_zoned_pointers_new(BlockDriverState *bs, const Qcow2ZonedHeader *hdr,
                          uint64_t *table, QemuMutex *zone_lock);
 void qcow2_zoned_pointers_free(Qcow2ZonedPointers *p);
+
+/*
+ * p->hdr has another place for the table, and perhaps more zones: @table, with
+ * the write pointers of all of them, is on disk there, durable, and takes the
+ * place of the array that there was, which is freed.  No block is in doubt
+ * then, and those that were dirty are.  Both locks are held.
+ */
+void qcow2_zoned_pointers_replace(Qcow2ZonedPointers *p, uint64_t *table);
 
 /*
  * Callers of these hold either lock.

@@ -91,6 +91,20 @@ int coroutine_fn GRAPH_RDLOCK
 qcow2_zoned_co_flush_to_os(BlockDriverState *bs);
 
 /*
+ * .bdrv_co_truncate: a zoned image becomes longer, never shorter.  It calls
+ * qcow2_co_truncate(), which, when all else is done, calls the second one
+ * instead of writing the new size itself, with s->lock and the table's lock
+ * held: a crash shows the old number of zones or the new one.  Returns 0 or a
+ * negative errno.
+ */
+int coroutine_fn GRAPH_RDLOCK
+qcow2_zoned_co_truncate(BlockDriverState *bs, int64_t offset, bool exact,
+                        PreallocMode prealloc, BdrvRequestFlags flags,
+                        Error **errp);
+int coroutine_fn GRAPH_RDLOCK
+qcow2_zoned_set_size(BlockDriverState *bs, int64_t disk_size, Error **errp);
+
+/*
  * For close and inactivate, after the last flush, with nothing in flight: -EIO
  * if the table does not cover what was acknowledged, or may be wrong on disk,
  * because that flush failed.

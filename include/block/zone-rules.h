@@ -132,6 +132,19 @@ typedef struct ZoneWrite {
  */
 ZoneRules *zone_rules_new(const ZoneGeometry *g, const uint64_t *rest);
 void zone_rules_free(ZoneRules *zr);
+
+/*
+ * The disk gets longer, in two steps, of which only the first can fail and
+ * nobody sees it.  Make room for @nr_zones zones, not fewer than there are:
+ * false on lack of memory.  Then the disk has @disk_size bytes and @nr_zones
+ * zones, the new ones empty, and @rest, with the same values for the others,
+ * takes the place of the array of zone_rules_new().  A last zone that was
+ * shorter becomes longer; one that was full is closed then, whatever the limits
+ * are.
+ */
+bool zone_rules_reserve(ZoneRules *zr, uint32_t nr_zones);
+void zone_rules_grow(ZoneRules *zr, uint64_t disk_size, uint32_t nr_zones,
+                     const uint64_t *rest);
 const ZoneGeometry *zone_rules_geometry(const ZoneRules *zr);
 
 /*

@@ -18,7 +18,7 @@ typedef enum BdrvZonedOp {
     BDRV_ZONED_OP_SNAPSHOT,         /* create, apply or delete one inside */
     BDRV_ZONED_OP_BACKING,          /* have a backing file */
     BDRV_ZONED_OP_AS_BACKING,       /* be one */
-    BDRV_ZONED_OP_RESIZE,
+    BDRV_ZONED_OP_SHRINK,
     BDRV_ZONED_OP_COPY_ON_READ,
     BDRV_ZONED_OP_COMPRESSED_WRITE,
     BDRV_ZONED_OP_COPY_RANGE_TO,

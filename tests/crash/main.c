@@ -515,6 +515,15 @@ static const char one_upon_another[] =
     "Z1@0.8 A1@0.4 F1@0.0 r1@0.0 F2@0.0 r2@0.0 W2@0.8 Z2@0.3 f0@0.0 r2@0.0 "
     "w2@0.9 F2@0.0 f0@0.0 X0@0.0 F1@0.0 w2@0.4 f0@0.0";
 
+/* The disk becomes longer, between all that uses its table */
+static const char growing[] =
+    "w1@0.9 F2@0.0 f0@0.0 w1@0.4 a1@0.2 G0@0.0 w1@0.6 f0@0.0 w3@0.9 a4@0.4 "
+    "r2@0.0 f0@0.0 W3@0.8 F4@0.0 z3@0.30 f0@0.0 X0@0.0 w4@0.7 w1@0.3 f0@0.0 "
+    "r1@0.0 w1@0.250 w3@0.250 w4@0.120 f0@0.0 F1@0.0 a3@0.2 W4@0.5 r3@0.0 "
+    "w3@0.20 f0@0.0 Q3@0.2 w3@0.1 w4@0.1 f0@0.0 r1@0.0 w1@0.5 w1@0.5 f0@0.0 "
+    "F3@0.0 f0@0.0 w4@0.9 W4@0.9 f0@0.0 r4@0.0 w4@0.9 f0@0.0 w2@0.9 f0@0.0 "
+    "r2@0.0 w2@0.9 f0@0.0 F2@0.0 r3@0.0 w3@0.5 f0@0.0";
+
 typedef struct FaultRange {
     Config cfg;
     const char *list;           /* of operations; NULL: all that there are */
@@ -752,6 +761,11 @@ static bool faults_mode(void)
     ok = faults_of("keeping clusters", &c, NULL);
     c.depth = 0;
     ok &= faults_of("one upon another", &c, one_upon_another);
+    c.size = 5 * c.zsize;
+    c.grow = 3 * c.zsize;
+    ok &= faults_of("growing", &c, growing);
+    c.grow = 0;
+    c.size = 3 * c.zsize;
     c.unmap = 1;
     c.cluster = 16 * 1024;
     c.fua = 0;
@@ -826,6 +840,11 @@ static bool planted_item(Batch *batch, unsigned item, Report *r)
             config_extents(&c);
         }
         c.conv = 1;
+        if (p->grow) {
+            /* A single cluster that is freed is the next that is taken. */
+            c.grow = c.size / 2;
+            c.ext = 512;
+        }
         c.depth = p->inject && !p->deep ? 0 : 6;
         w = workload_generate(&c, opt.seed * 7919 + item, 0);
         line = workload_format(w);

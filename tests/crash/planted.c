@@ -42,6 +42,11 @@ static const char flush_behind_reset[] =
     "w2@0.8 w1@0.9 f0@0.0 w1@0.5 W1@0.4 r2@0.0 f0@0.0 b0@0.0 w2@0.3 w1@0.5 "
     "A1@0.3 r2@0.0 f0@0.0 b0@0.0";
 
+/* What is freed by it is soon something else. */
+static const char grows[] =
+    "w1@0.9 f0@0.0 w1@0.5 G0@0.0 b0@0.0 w2@0.9 w3@0.9 a1@0.100 f0@0.0 "
+    "r1@0.0 w1@0.9 f0@0.0";
+
 const PlantedFault planted_faults[] = {
     { "raise-before-data", "a flush raises entries before data is durable" },
     { "table-before-maps", "entries go before what maps their data" },
@@ -89,6 +94,10 @@ const PlantedFault planted_faults[] = {
       .ops = flush_behind_reset, .inject = true, .deep = true },
     { "fua-in-doubt", "a write with FUA believes in a block in doubt",
       .ops = fua_failed, .inject = true, .all_states = true },
+    { "grow-before-table", "the header is switched before its table is durable",
+      .ops = grows, .grow = true },
+    { "grow-frees-early", "the old table is freed before the switch",
+      .ops = grows, .grow = true },
     { NULL }
 };
 

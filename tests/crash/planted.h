@@ -22,6 +22,7 @@ typedef struct PlantedFault {
     bool unmap;
     unsigned pass;
     bool extents;               /* zones of several extents */
+    bool grow;                  /* the disk becomes longer */
 } PlantedFault;
 
 /* Empty in the program that holds the driver as it is shipped */

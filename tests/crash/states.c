@@ -39,6 +39,7 @@ static void G_GNUC_PRINTF(2, 3) say(char **why, const char *fmt, ...)
 /* What an opened image shows */
 
 typedef struct Look {
+    uint64_t size;              /* of the disk; zones behind it are empty */
     uint64_t *wp;
     BlockZoneDescriptor *zd;
     uint8_t *data;
@@ -55,12 +56,20 @@ static void look_free(Look *l)
 static bool look(BlockBackend *blk, const Config *c, Look *l, char **why)
 {
     unsigned nr = config_nr_zones(c);
+    int64_t size = blk_getlength(blk);
+    g_autofree OracleZone *z = config_zones(c);
     int ret;
 
+    if (size != c->size && (!c->grow || size != c->grow)) {
+        say(why, "the disk has %" PRId64 " bytes", size);
+        return false;
+    }
+    l->size = size;
     l->wp = g_new0(uint64_t, nr);
     l->zd = g_new0(BlockZoneDescriptor, nr);
     l->data = qemu_memalign(4096, c->size);
-    ret = blk_pread(blk, 0, c->size, l->data, 0);
+    memset(l->data + size, 0, c->size - size);
+    ret = blk_pread(blk, 0, size, l->data, 0);
     if (ret < 0) {
         say(why, "the image cannot be read: %s", strerror(-ret));
         return false;
@@ -69,12 +78,23 @@ static bool look(BlockBackend *blk, const Config *c, Look *l, char **why)
         return true;
     }
     ret = blk_zone_report(blk, 0, &nr, l->zd);
-    if (ret < 0 || nr != config_nr_zones(c)) {
+    if (ret < 0 || nr != DIV_ROUND_UP(size, c->zsize)) {
         say(why, "the zones cannot be reported: %s", strerror(-ret));
         return false;
     }
-    for (unsigned i = 0; i < nr; i++) {
-        l->wp[i] = l->zd[i].wp;
+    for (unsigned i = 0; i < config_nr_zones(c); i++) {
+        BlockZoneDescriptor *d = &l->zd[i];
+
+        if (i >= nr) {
+            *d = (BlockZoneDescriptor) {
+                .start = z[i].start, .wp = z[i].start, .state = BLK_ZS_EMPTY,
+            };
+        }
+        if (z[i].start + z[i].length > size) {
+            /* Nothing is written to it before it has its length. */
+            d->cap = z[i].capacity;
+        }
+        l->wp[i] = d->wp;
     }
     return true;
 }
@@ -169,6 +189,9 @@ static bool write_every_zone(BlockBackend *blk, const Config *c, Look *l,
         bool refuse = false;
         int ret;
 
+        if (z[i].start + z[i].length > l->size) {
+            continue;
+        }
         /* Of many zones those with something in them, and a few more */
         if (nr > 16 && empty && i % 61) {
             continue;
@@ -225,11 +248,27 @@ static bool same_look(const Config *c, const Look *a, const Look *b,
     return true;
 }
 
+/* A disk that has become longer stays so, and does not before it is asked. */
+static bool size_fits(const Config *c, const Run *run, const Look *l, int from,
+                      int to, char **why)
+{
+    if (l->size != c->size && from >= run->grown) {
+        say(why, "the disk has grown, and has its old size again");
+    } else if (c->grow && l->size == c->size &&
+               (!run->grows || to < run->grows)) {
+        say(why, "the disk has grown before it was asked to");
+    } else {
+        return true;
+    }
+    return false;
+}
+
 /*
  * Judge one file.  Takes @img over.  @repair: let check repair leaks, too.
  */
-static bool judge_state(const Config *c, MemImg *img, Oracle *o, int from,
-                        int to, bool live, bool repair, Tally *t, char **why)
+static bool judge_state(const Config *c, const Run *run, MemImg *img,
+                        Oracle *o, int from, int to, bool live, bool repair,
+                        Tally *t, char **why)
 {
     MemSlot *slot = &memslot[1];
     Look first = { 0 }, second = { 0 };
@@ -250,7 +289,8 @@ static bool judge_state(const Config *c, MemImg *img, Oracle *o, int from,
         return false;
     }
     if (!check_image(blk, c, 0, &leaks, why) || !look(blk, c, &first, why) ||
-        !states_fit(c, &first, why)) {
+        !states_fit(c, &first, why) ||
+        !size_fits(c, run, &first, from, to, why)) {
         goto out;
     }
     t->leaks += leaks > 0;
@@ -405,8 +445,8 @@ static bool judge_set(Judge *j, uint8_t *set, int torn, bool ordered,
     (*counter)++;
     j->left -= j->left > 0;
     repair = j->t->states % 8 == 0;
-    if (!judge_state(&j->w->cfg, img, j->o, from, j->end, false, repair, j->t,
-                     &j->why)) {
+    if (!judge_state(&j->w->cfg, j->run, img, j->o, from, j->end, false,
+                     repair, j->t, &j->why)) {
         g_autofree char *what = j->why;
         GString *s = g_string_new(what);
 
@@ -724,8 +764,8 @@ bool judge_workload(const Workload *w, const Limits *lim, Tally *t,
     }
     /* Closed in good order, all is there. */
     if (!run->close_failed) {
-        ok = judge_state(&w->cfg, memimg_clone(memslot[0].img), j.o, run->end,
-                         run->closed, true, false, t, why);
+        ok = judge_state(&w->cfg, run, memimg_clone(memslot[0].img), j.o,
+                         run->end, run->closed, true, false, t, why);
         if (!ok) {
             g_autofree char *what = *why;
 

@@ -41,6 +41,7 @@ static const struct {
     { "plain", offsetof(Config, plain) },
     { "ext", offsetof(Config, ext) },
     { "fua", offsetof(Config, fua) },
+    { "grow", offsetof(Config, grow) },
 };
 
 static uint32_t *config_field(const Config *c, unsigned i)
@@ -85,7 +86,7 @@ const char *const axis_name[] = {
     "base", "capacity", "short last zone", "conventional", "limit 1",
     "limit 2", "cluster 4K", "cluster 2M", "extended L2", "encryption",
     "discard=unmap", "writethrough", "second pass", "many zones", "one by one",
-    "extents", "no FUA",
+    "extents", "no FUA", "growth",
 };
 const unsigned nr_axes = ARRAY_SIZE(axis_name);
 
@@ -147,6 +148,11 @@ static void config_vary(Config *c, unsigned axis, Rnd *r)
         break;
     case 16:
         c->fua = 0;
+        break;
+    case 17:
+        /* At times with a last zone that becomes longer, too */
+        c->grow = 1 + rnd(r, c->size / c->zsize);
+        c->grow = c->grow * c->zsize - (rnd(r, 2) ? 0 : 16 * SECTOR);
         break;
     }
 }
@@ -234,6 +240,9 @@ void config_pick(Config *c, uint64_t seed, unsigned i, unsigned axes[2])
     if (c->open > c->act && c->act) {
         c->open = c->act;
     }
+    if (c->grow <= c->conv * c->zsize || c->grow >= c->size) {
+        c->grow = 0;
+    }
 }
 
 static char *config_create_options(const Config *c)
@@ -271,7 +280,8 @@ bool image_create(const Config *c, unsigned slot, Error **errp)
 {
     static GHashTable *made;
     g_autofree char *opts = config_create_options(c);
-    g_autofree char *key = g_strdup_printf("%u,%s", c->size, opts);
+    uint32_t size = c->grow ?: c->size;
+    g_autofree char *key = g_strdup_printf("%u,%s", size, opts);
     g_autofree char *name = g_strdup_printf("memfile:%u", slot);
     Error *err = NULL;
     MemImg *img;
@@ -281,7 +291,7 @@ bool image_create(const Config *c, unsigned slot, Error **errp)
     }
     img = g_hash_table_lookup(made, key);
     if (!img) {
-        bdrv_img_create(name, "qcow2", NULL, NULL, opts, c->size, 0, true,
+        bdrv_img_create(name, "qcow2", NULL, NULL, opts, size, 0, true,
                         &err);
         if (err) {
             error_propagate(errp, err);
@@ -325,7 +335,7 @@ BlockBackend *image_open(const Config *c, unsigned slot, bool writable,
         return NULL;
     }
     if (writable) {
-        perm |= BLK_PERM_WRITE;
+        perm |= BLK_PERM_WRITE | BLK_PERM_RESIZE;
     }
     blk = blk_new(qemu_get_aio_context(), perm, BLK_PERM_ALL);
     blk_set_zoned_aware(blk, true);
@@ -410,6 +420,9 @@ Workload *workload_generate(const Config *cfg, uint64_t seed, unsigned nr)
                  i < 2 ? zones - 1 - i : rnd(&r, zones);
     }
     for (unsigned i = 0; i < nr; i++) {
+        if (cfg->grow && i == nr / 3) {
+            add_op(w, 'G', 0, 0, 0);
+        }
         unsigned zn = hot[rnd(&r, 3) ? rnd(&r, MIN(nr_hot, 2)) :
                           rnd(&r, nr_hot)];
         unsigned cap = z[zn].capacity / SECTOR;
@@ -631,7 +644,7 @@ Workload *workload_parse(const char *text, char **why)
             continue;
         }
         if (sscanf(*p, "%c%u@%u.%u", &op.c, &op.zone, &op.at, &op.n) != 4 ||
-            !strchr("wWaAzZdflocFrPQXCb", op.c) || op.zone >= zones) {
+            !strchr("wWaAzZdflocFrPQXCbG", op.c) || op.zone >= zones) {
             *why = g_strdup_printf("Bad operation '%s'", *p);
             goto bad;
         }
@@ -666,6 +679,8 @@ struct Runner {
     unsigned in_flight;
     unsigned mgmt_in_flight;
     unsigned next;
+    uint32_t size;              /* of the disk, bytes */
+    bool gone;                  /* ... which answers nothing any more */
     uint64_t failed_idle;       /* when nothing was in flight last */
     char *why;
 };
@@ -763,12 +778,21 @@ static void coroutine_fn req_entry(void *opaque)
         ret = blk_co_zone_mgmt(rn->blk, BLK_ZO_RESET, op.offset, op.bytes, 0);
         break;
     case 'X':
-        ret = blk_co_zone_mgmt(rn->blk, BLK_ZO_RESET, 0, rn->w->cfg.size,
+        ret = blk_co_zone_mgmt(rn->blk, BLK_ZO_RESET, 0, rn->size,
                                BDRV_ZONE_ALL);
         break;
     case 'C':
-        ret = blk_co_zone_mgmt(rn->blk, BLK_ZO_CLOSE, 0, rn->w->cfg.size,
+        ret = blk_co_zone_mgmt(rn->blk, BLK_ZO_CLOSE, 0, rn->size,
                                BDRV_ZONE_ALL);
+        break;
+    case 'G':
+        rn->run->grows = memclock;
+        ret = blk_co_truncate(rn->blk, rn->w->cfg.size, true,
+                              PREALLOC_MODE_OFF, 0, NULL);
+        if (ret >= 0) {
+            rn->run->grown = memfile_tick();
+            rn->size = rn->w->cfg.size;
+        }
         break;
     default:
         g_assert_not_reached();
@@ -794,9 +818,12 @@ static void coroutine_fn req_entry(void *opaque)
     }
     rn->in_flight--;
     rn->mgmt_in_flight -= is_mgmt(rq->g.c);
-    /* One accepted above another in flight may share the fate of that. */
-    if (ret < 0 && !op.refused && memslot[0].failed == rn->failed_idle &&
-        !rn->why) {
+    /*
+     * One accepted above another in flight may share the fate of that, and
+     * where a header cannot be written back there is no disk any more.
+     */
+    if (ret < 0 && !op.refused && ret != -ENOMEDIUM &&
+        memslot[0].failed == rn->failed_idle && !rn->why) {
         rn->why = g_strdup_printf("request %u (%c%u) failed for no reason: %s",
                                   op.id, rq->g.c, rq->g.zone,
                                   strerror(-ret));
@@ -814,6 +841,9 @@ static bool fill_request(Runner *rn, const GenOp *g, OracleOp *op)
     op->nr = 1;
     op->bytes = (uint64_t)g->n * SECTOR;
     op->fua = rn->w->cfg.wt;
+    if (!strchr("fXCG", g->c) && z->start + z->length > rn->size) {
+        return false;
+    }
     switch (g->c) {
     case 'W': case 'A':
         op->fua = true;
@@ -856,19 +886,24 @@ static bool fill_request(Runner *rn, const GenOp *g, OracleOp *op)
             op->first = 0;
             op->nr = rn->run->nr_zones;
         } else if (g->c == 'P' || g->c == 'Q') {
-            op->nr = MIN(g->n, rn->run->nr_zones - g->zone);
+            op->nr = rn->size == rn->w->cfg.size ? rn->run->nr_zones :
+                     rn->size / rn->w->cfg.zsize;
+            op->nr = MIN(g->n, op->nr - g->zone);
         }
         if (op->nr == 0 || (g->c != 'X' && z->conventional)) {
             return false;
         }
         op->offset = rn->run->zones[op->first].start;
         z = &rn->run->zones[op->first + op->nr - 1];
-        op->bytes = z->start + z->length - op->offset;
+        op->bytes = MIN(z->start + z->length, rn->size) - op->offset;
         for (unsigned i = op->first; i < op->first + op->nr; i++) {
             z = &rn->run->zones[i];
             rn->wp[i] = op->type == ORACLE_RESET ? z->start :
                         z->start + z->capacity;
         }
+        return true;
+    case 'G':
+        op->type = ORACLE_OTHER;
         return true;
     default:
         op->type = ORACLE_OTHER;
@@ -990,7 +1025,8 @@ static bool earlier_pass(BlockBackend *blk, const Config *c, Error **errp)
     g_autofree uint8_t *buf = g_malloc(c->zsize);
 
     for (unsigned i = 0; i < nr; i++) {
-        if (z[i].conventional || (nr > 8 && i > 2 && i < nr - 3)) {
+        if (z[i].conventional || (nr > 8 && i > 2 && i < nr - 3) ||
+            (c->grow && z[i].start + z[i].length > c->grow)) {
             continue;
         }
         oracle_pattern(buf, 0xffff, z[i].start, z[i].capacity);
@@ -999,7 +1035,8 @@ static bool earlier_pass(BlockBackend *blk, const Config *c, Error **errp)
             return false;
         }
     }
-    if (blk_zone_mgmt(blk, BLK_ZO_RESET, 0, c->size, BDRV_ZONE_ALL) < 0 ||
+    if (blk_zone_mgmt(blk, BLK_ZO_RESET, 0, c->grow ?: c->size,
+                      BDRV_ZONE_ALL) < 0 ||
         blk_flush(blk) < 0) {
         error_setg(errp, "Could not reset the zones");
         return false;
@@ -1011,18 +1048,26 @@ static bool final_pointers(Runner *rn)
 {
     unsigned nr = rn->run->nr_zones;
     g_autofree BlockZoneDescriptor *zd = g_new0(BlockZoneDescriptor, nr);
+    int ret;
 
-    rn->run->final = g_new0(uint64_t, nr);
     if (rn->w->cfg.plain) {
+        rn->run->final = g_new0(uint64_t, nr);
         return true;
     }
-    if (blk_zone_report(rn->blk, 0, &nr, zd) < 0 ||
-        nr != rn->run->nr_zones) {
+    ret = blk_zone_report(rn->blk, 0, &nr, zd);
+    if (ret == -ENOMEDIUM && memslot[0].failed) {
+        /* There is no disk any more: see qcow2-zoned-resize.c */
+        rn->gone = true;
+        return true;
+    }
+    rn->run->final = g_new0(uint64_t, rn->run->nr_zones);
+    if (ret < 0 ||
+        nr != DIV_ROUND_UP(rn->size, rn->w->cfg.zsize)) {
         rn->why = g_strdup("The zones cannot be reported");
         return false;
     }
-    for (unsigned i = 0; i < nr; i++) {
-        rn->run->final[i] = zd[i].wp;
+    for (unsigned i = 0; i < rn->run->nr_zones; i++) {
+        rn->run->final[i] = i < nr ? zd[i].wp : rn->run->zones[i].start;
     }
     return true;
 }
@@ -1040,6 +1085,8 @@ Run *workload_run(const Workload *w, char **why)
     run->zones = config_zones(&w->cfg);
     run->nr_zones = config_nr_zones(&w->cfg);
     run->ops = g_array_new(false, true, sizeof(OracleOp));
+    run->grown = ORACLE_NEVER;
+    rn.size = w->cfg.grow ?: w->cfg.size;
     rn.wp = g_new0(uint64_t, run->nr_zones);
     rn.unsure = g_new0(bool, run->nr_zones);
     rn.busy = g_new0(unsigned, run->nr_zones + 1);
@@ -1081,7 +1128,7 @@ Run *workload_run(const Workload *w, char **why)
     run->end = memfile_tick();
     failed = slot->failed;
     blk_unref(rn.blk);
-    run->close_failed = slot->failed != failed;
+    run->close_failed = slot->failed != failed || rn.gone;
     run->closed = memfile_tick();
     slot->logging = false;
     slot->fail_errno = 0;

@@ -28,6 +28,7 @@ typedef struct Config {
     uint32_t plain;             /* no zones: one conventional zone */
     uint32_t ext;               /* mapped ahead at once; 0: as by default */
     uint32_t fua;               /* the file knows FUA */
+    uint32_t grow;              /* its size before it becomes longer; 0: size */
 } Config;
 
 /*
@@ -40,6 +41,7 @@ typedef struct Config {
  *   o c  open, close               F r  finish, reset
  *   P Q  finish, reset a range     X    reset all
  *   C    close all (virtio's)      b    wait until nothing is in flight
+ *   G    grow to the size of the config
  *
  * The place counts in conventional zones and for reads; elsewhere a write
  * goes where the write pointer is expected to be.
@@ -99,6 +101,8 @@ typedef struct Run {
     int end;                    /* time after the last operation's answer */
     int closed;                 /* time after the close */
     bool close_failed;
+    int grows;                  /* when it was asked to become longer */
+    int grown;                  /* when that was answered; or ORACLE_NEVER */
     uint64_t file_ops[FOP__MAX + 1];
 } Run;
 

@@ -225,16 +225,36 @@ static void test_refused(void)
 
 static void test_resize(void)
 {
+    enum { ZONES = 20, SIZE = ZONES * ZONE };
+    Zone z[ZONES + 1];
     QDict *r;
     Disk *d;
 
     image_new();
     d = disk_start("");
+    g_assert_cmpuint(do_write(d, 2 * ZONE, 8), ==, VIRTIO_BLK_S_OK);
     r = qtest_qmp(d->qts, "{'execute': 'block_resize', 'arguments': {"
-                  "'node-name': 'disk', 'size': 20971520}}");
+                  "'node-name': 'disk', 'size': %" PRId64 "}}",
+                  (int64_t)SIZE * 512);
+    g_assert_false(qdict_haskey(r, "error"));
+    qobject_unref(r);
+
+    /* What Linux makes the number of zones of */
+    g_assert_cmpuint(qvirtio_config_readq(d->vdev, 0), ==, SIZE);
+    g_assert_cmpuint(ZCFG(d, zone_sectors), ==, ZONE);
+    g_assert_cmpuint(do_report(d, 0, ZONES + 1, z), ==, ZONES);
+    g_assert_cmpuint(z[2].z_wp, ==, 2 * ZONE + 8);
+    g_assert_cmpuint(z[NR_ZONES - 1].z_cap, ==, CAP);
+    g_assert_cmpuint(z[ZONES - 1].z_wp, ==, (ZONES - 1) * ZONE);
+    g_assert_cmpuint(do_write(d, (ZONES - 1) * ZONE, 8), ==, VIRTIO_BLK_S_OK);
+    g_assert_cmpuint(do_write(d, (NR_ZONES - 1) * ZONE, CAP), ==,
+                     VIRTIO_BLK_S_OK);
+
+    r = qtest_qmp(d->qts, "{'execute': 'block_resize', 'arguments': {"
+                  "'node-name': 'disk', 'size': 1048576}}");
     g_assert_true(qdict_haskey(r, "error"));
     qobject_unref(r);
-    g_assert_cmpuint(qvirtio_config_readq(d->vdev, 0), ==, CAPACITY);
+    g_assert_cmpuint(qvirtio_config_readq(d->vdev, 0), ==, SIZE);
     disk_stop(d);
 }
 
@@ -1200,7 +1220,7 @@ int main(int argc, char **argv)
         { "features", test_features },
         { "plain-drive-has-no-zones", test_plain },
         { "realize-refuses", test_refused },
-        { "resize-refused", test_resize },
+        { "resize", test_resize },
         { "report", test_report },
         { "report-states", test_report_states },
         { "report-misuse", test_report_misuse },

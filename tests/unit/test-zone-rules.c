@@ -990,6 +990,68 @@ static void test_a_million_zones(void)
     zone_rules_free(zr);
 }
 
+/* @used: zones are written after the disk came up, not before. */
+static void check_grow(bool used)
+{
+    const ZoneGeometry g = {
+        .disk_size = 3 * ZONE + ZONE / 2, .zone_size = ZONE,
+        .zone_capacity = ZONE, .nr_zones = 4, .max_append = ZONE,
+    };
+    uint64_t rest[8], more[8];
+    ZoneWrite *w;
+    ZoneRules *zr;
+    uint32_t i;
+
+    for (i = 0; i < 8; i++) {
+        rest[i] = at(i);
+    }
+    if (!used) {
+        rest[2] += PART;
+        rest[3] += ZONE / 2;
+    }
+    zr = zone_rules_new(&g, rest);
+    if (used) {
+        put(zr, 2, PART);
+        put(zr, 3, ZONE / 2);
+    }
+    w = begin(zr, at(1), PART);
+    g_assert_cmphex(state(zr, 3), ==, FU);
+    memcpy(more, rest, sizeof(more));
+
+    g_assert_true(zone_rules_reserve(zr, 8));
+    g_assert_cmphex(state(zr, 3), ==, FU);
+    zone_rules_grow(zr, 8 * ZONE, 8, more);
+    g_assert_cmphex(state(zr, 0), ==, EM);
+    g_assert_cmphex(state(zr, 1), ==, IO);
+    g_assert_cmphex(state(zr, 2), ==, used ? IO : CL);
+    g_assert_cmphex(state(zr, 3), ==, CL);
+    for (i = 4; i < 8; i++) {
+        g_assert_cmphex(state(zr, i), ==, EM);
+    }
+    g_assert_cmpuint(zone_rules_nr_active(zr), ==, 3);
+    g_assert_cmpuint(zone_rules_capacity_end(zr, 3), ==, at(4));
+
+    /* What was in flight ends as ever, and the new zones are zones. */
+    done(zr, w);
+    g_assert_cmpuint(zone_rules_wp(zr, 1), ==, at(1) + PART);
+    put(zr, 3, ZONE / 2);
+    g_assert_cmphex(state(zr, 3), ==, FU);
+    put(zr, 7, ZONE);
+    g_assert_cmphex(state(zr, 7), ==, FU);
+    g_assert_cmpuint(zone_rules_nr_active(zr), ==, 2);
+    zone_rules_free(zr);
+}
+
+static void test_grow_used(void)
+{
+    check_grow(true);
+}
+
+static void test_grow_at_rest(void)
+{
+    check_grow(false);
+}
+
 static void test_errors_are_told_apart(void)
 {
     static const int errors[] = {
@@ -1060,6 +1122,8 @@ int main(int argc, char **argv)
         { "geometry/huge-zones", test_huge_zones },
         { "geometry/smallest-zones", test_smallest_zones },
         { "geometry/a-million-zones", test_a_million_zones },
+        { "geometry/grow/used", test_grow_used },
+        { "geometry/grow/at-rest", test_grow_at_rest },
     };
     size_t k;
 
