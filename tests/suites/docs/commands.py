@@ -18,8 +18,9 @@ import shlex
 from places import QEMU_BUILD, ROOT, temporary
 from tap import check, equal, run
 
-# A guest has been here, where a page shows zones: "-c" of qemu-io.
-USED = ('zone_reset -a', 'write -P 1 0 64k', 'zone_finish 256M 256M')
+# What a page shows is that of a new disk which a guest has used: "-c" of
+# qemu-io.
+USED = ('write -P 1 0 64k', 'zone_finish 256M 256M')
 ELSEWHERE = re.compile(r'-kernel|--qmp|^make |^scripts/(in-env|export)|'
                        r'^git |tests/suites/')
 PROGRAM = re.compile(r'\./qemu-|grep |build/native/|\(cd build/|scripts/')
@@ -93,9 +94,12 @@ class Commands:
             os.makedirs(folder)
             # Pages that begin with an image name it.
             for name in ('disk', 'test', 'scratch'):
-                self.shell(folder, 'qemu-img create -q -f qcow2 -o zoned=on '
-                           f'{name}.qcow2 16G')
+                self.create(folder, name)
         return folder
+
+    def create(self, folder, name):
+        self.shell(folder, 'qemu-img create -q -f qcow2 -o zoned=on '
+                   f'{name}.qcow2 16G')
 
     @staticmethod
     def shell(folder, command, **how):
@@ -122,6 +126,7 @@ class Commands:
         else:
             command = re.sub(r'^\./', '', command)
         if shown:
+            self.create(folder, 'disk')
             self.shell(folder, 'qemu-io -f qcow2 ' + ' '.join(
                 '-c ' + shlex.quote(use) for use in USED) + ' disk.qcow2')
         text = self.shell(folder, command)
