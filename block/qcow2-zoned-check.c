@@ -11,9 +11,11 @@
  */
 #include "qemu/osdep.h"
 #include "qemu/bitmap.h"
+#include "qemu/bswap.h"
 #include "qapi/error.h"
 #include "block/block-io.h"
 #include "block/qcow2-zoned-format.h"
+#include "block/qcow2-zoned-snapshot.h"
 #include "qcow2.h"
 
 /* Not valid for any zone: its value lies beyond every disk. */
@@ -169,6 +171,49 @@ int coroutine_fn qcow2_zoned_check_read(BlockDriverState *bs,
     return 0;
 }
 
+/*
+ * A snapshot's copy of the table counts only where nothing else does: any other
+ * is lost, and not where the entry says.
+ */
+static int coroutine_fn GRAPH_RDLOCK
+count_copy(BlockDriverState *bs, BdrvCheckResult *res, QCowSnapshot *sn,
+           void **refcount_table, int64_t *refcount_table_size)
+{
+    BDRVQcow2State *s = bs->opaque;
+    Error *local_err = NULL;
+    Qcow2ZonedHeader h;
+    uint64_t size, i;
+    int ret;
+
+    if (!qcow2_zoned_snapshot_header(bs, sn, &h, NULL) || !h.table_offset) {
+        return 0;
+    }
+    size = qcow2_zoned_table_size(&h);
+    ret = qcow2_zoned_check_range(bs, "table copy at", h.table_offset, size,
+                                  &local_err);
+    for (i = 0; ret >= 0 && i < size; i += s->cluster_size) {
+        uint64_t cluster = (h.table_offset + i) / s->cluster_size;
+
+        if (cluster < *refcount_table_size &&
+            s->get_refcount(*refcount_table, cluster)) {
+            error_setg(&local_err, "table copy at 0x%" PRIx64 ": the table of "
+                       "%" PRIu64 " bytes must not overlap anything, but a "
+                       "cluster of it is also used by something else",
+                       h.table_offset, size);
+            ret = -EINVAL;
+        }
+    }
+    if (ret < 0) {
+        fprintf(stderr, "ERROR Snapshot '%s': %s\n", sn->name,
+                error_get_pretty(local_err));
+        error_free(local_err);
+        qcow2_zoned_snapshot_set_copy(sn, 0);
+        return 0;
+    }
+    return qcow2_inc_refcounts_imrt(bs, res, refcount_table,
+                                    refcount_table_size, h.table_offset, size);
+}
+
 int coroutine_fn qcow2_zoned_check_refcounts(BlockDriverState *bs,
                                              BdrvCheckResult *res,
                                              void **refcount_table,
@@ -211,6 +256,14 @@ int coroutine_fn qcow2_zoned_check_refcounts(BlockDriverState *bs,
         set_bit(i - first, s->zoned_table_only);
     }
     s->zoned_table_clusters = end - first;
+
+    for (int k = 0; k < s->nb_snapshots; k++) {
+        ret = count_copy(bs, res, &s->snapshots[k], refcount_table,
+                         refcount_table_size);
+        if (ret < 0) {
+            return ret;
+        }
+    }
     return 0;
 }
 
@@ -364,23 +417,66 @@ move_table(BlockDriverState *bs, const uint64_t *table)
     return 0;
 }
 
+/*
+ * Check the table @entries that s->zoned_header is about; with @repair put
+ * right values in place of bad ones.  Returns how many there were; errors begin
+ * with @prefix.
+ */
+static int coroutine_fn GRAPH_RDLOCK
+check_entries(BlockDriverState *bs, const char *prefix, bool repair,
+              uint64_t *entries)
+{
+    BDRVQcow2State *s = bs->opaque;
+    const Qcow2ZonedHeader *h = s->zoned_header;
+    uint64_t disk_size = bs->total_sectors * BDRV_SECTOR_SIZE;
+    int found = 0;
+    uint32_t i;
+
+    for (i = 0; i < h->nr_zones; i++) {
+        Error *local_err = NULL;
+        bool trusted = is_trusted(s, entries, i);
+        uint64_t wp;
+
+        if (qcow2_zoned_entry_decode(h, disk_size, i, entries[i], &wp,
+                                     &local_err)) {
+            if (trusted) {
+                continue;
+            }
+            if (!s->zoned_table_misplaced) {
+                found++;
+                fprintf(stderr, "ERROR %sZone %" PRIu32 ": its table entry may "
+                        "be lost, as others near it are\n", prefix, i);
+            }
+        } else {
+            found++;
+            fprintf(stderr, "ERROR %s%s%s\n", prefix,
+                    error_get_pretty(local_err),
+                    entries[i] == ENTRY_UNREADABLE ?
+                    " (no entry in the image file?)" : "");
+            error_free(local_err);
+        }
+        if (repair) {
+            repair_entry(bs, i, entries, trusted);
+        }
+    }
+    return found;
+}
+
 static int coroutine_fn GRAPH_RDLOCK
 check_table(BlockDriverState *bs, BdrvCheckResult *res, BdrvCheckMode fix,
             uint64_t *table)
 {
     BDRVQcow2State *s = bs->opaque;
     const Qcow2ZonedHeader *h = s->zoned_header;
-    uint64_t disk_size = bs->total_sectors * BDRV_SECTOR_SIZE;
     bool repair = (fix & BDRV_FIX_ERRORS) && !res->corruptions &&
                   !res->check_errors && !s->zoned;
     int found = 0;
-    uint32_t i;
     int ret;
 
     if (s->zoned_table_misplaced) {
         Error *local_err = NULL;
 
-        if (qcow2_zoned_check_place(bs, &local_err) == 0) {
+        if (qcow2_zoned_check_own_place(bs, &local_err) == 0) {
             error_setg(&local_err, "zonedmeta_offset 0x%" PRIx64 ": the table "
                        "of %" PRIu64 " bytes must %s", h->table_offset,
                        qcow2_zoned_table_size(h), s->zoned_table_shared ?
@@ -393,32 +489,7 @@ check_table(BlockDriverState *bs, BdrvCheckResult *res, BdrvCheckMode fix,
         found++;
     }
 
-    for (i = 0; i < h->nr_zones; i++) {
-        Error *local_err = NULL;
-        bool trusted = is_trusted(s, table, i);
-        uint64_t wp;
-
-        if (qcow2_zoned_entry_decode(h, disk_size, i, table[i], &wp,
-                                     &local_err)) {
-            if (trusted) {
-                continue;
-            }
-            if (!s->zoned_table_misplaced) {
-                found++;
-                fprintf(stderr, "ERROR Zone %" PRIu32 ": its table entry may "
-                        "be lost, as others near it are\n", i);
-            }
-        } else {
-            found++;
-            fprintf(stderr, "ERROR %s%s\n", error_get_pretty(local_err),
-                    table[i] == ENTRY_UNREADABLE ?
-                    " (no entry in the image file?)" : "");
-            error_free(local_err);
-        }
-        if (repair) {
-            repair_entry(bs, i, table, trusted);
-        }
-    }
+    found += check_entries(bs, "", repair, table);
 
     if (!found) {
         return 0;
@@ -457,6 +528,197 @@ check_table(BlockDriverState *bs, BdrvCheckResult *res, BdrvCheckMode fix,
     return 0;
 }
 
+/* What the functions above take for the disk */
+typedef struct View {
+    Qcow2ZonedHeader hdr;
+    int64_t total_sectors;
+    uint64_t *l1_table;         /* g_free */
+    int l1_size;
+    bool misplaced;
+    bool shared;
+} View;
+
+#define SWAP(a, b) \
+    do { typeof(a) tmp_ = (a); (a) = (b); (b) = tmp_; } while (0)
+
+static void swap_view(BlockDriverState *bs, View *v)
+{
+    BDRVQcow2State *s = bs->opaque;
+
+    SWAP(*s->zoned_header, v->hdr);
+    SWAP(bs->total_sectors, v->total_sectors);
+    SWAP(s->l1_table, v->l1_table);
+    SWAP(s->l1_size, v->l1_size);
+    SWAP(s->zoned_table_misplaced, v->misplaced);
+    SWAP(s->zoned_table_shared, v->shared);
+}
+
+/* Read the L1 table of @sn, by which lost entries are made. */
+static int coroutine_fn GRAPH_RDLOCK
+read_l1(BlockDriverState *bs, const QCowSnapshot *sn, View *v)
+{
+    int ret = qcow2_validate_table(bs, sn->l1_table_offset, sn->l1_size,
+                                   L1E_SIZE, QCOW_MAX_L1_SIZE,
+                                   "Snapshot L1 table", NULL);
+
+    if (ret < 0) {
+        return ret;
+    }
+    v->l1_size = sn->l1_size;
+    v->l1_table = g_try_malloc0(v->l1_size * L1E_SIZE);
+    if (v->l1_size && !v->l1_table) {
+        return -ENOMEM;
+    }
+    ret = bdrv_co_pread(bs->file, sn->l1_table_offset, v->l1_size * L1E_SIZE,
+                        v->l1_table, 0);
+    for (int i = 0; i < v->l1_size; i++) {
+        be64_to_cpus(&v->l1_table[i]);
+    }
+    return ret;
+}
+
+/*
+ * Check the copy of @sn, and with @repair write it, to new clusters if it has
+ * none.  Returns the number of errors, or a negative errno if they cannot be
+ * told or repaired.
+ */
+static int coroutine_fn GRAPH_RDLOCK
+check_copy(BlockDriverState *bs, QCowSnapshot *sn, bool repair, bool *moved)
+{
+    BDRVQcow2State *s = bs->opaque;
+    g_autofree char *prefix = g_strdup_printf("Snapshot '%s': ", sn->name);
+    g_autofree uint64_t *entries = NULL;
+    View v = { .total_sectors = sn->disk_size / BDRV_SECTOR_SIZE };
+    uint64_t size;
+    bool lost;
+    int found, ret;
+
+    if (!qcow2_zoned_snapshot_header(bs, sn, &v.hdr, NULL)) {
+        return -EINVAL;
+    }
+    lost = !v.hdr.table_offset;
+    size = ROUND_UP(qcow2_zoned_table_size(&v.hdr), s->cluster_size);
+    entries = g_try_malloc0(size);
+    if (!entries) {
+        return -ENOMEM;
+    }
+    if (lost) {
+        memset(entries, 0xff, qcow2_zoned_table_size(&v.hdr));
+    } else {
+        BLKDBG_CO_EVENT(bs->file, BLKDBG_ZONE_TABLE_LOAD);
+        ret = bdrv_co_pread(bs->file, v.hdr.table_offset,
+                            qcow2_zoned_table_size(&v.hdr), entries, 0);
+        if (ret < 0) {
+            return ret;
+        }
+    }
+
+    ret = read_l1(bs, sn, &v);
+    if (ret >= 0) {
+        swap_view(bs, &v);
+        found = check_entries(bs, prefix, repair, entries);
+        swap_view(bs, &v);
+    }
+    g_free(v.l1_table);
+    if (ret < 0) {
+        return ret;
+    }
+
+    if (repair && lost) {
+        int64_t offset = qcow2_alloc_clusters(bs, size);
+
+        if (offset < 0) {
+            return offset;
+        }
+        ret = qcow2_pre_write_overlap_check(bs, 0, offset, size, false);
+        if (ret < 0) {
+            return ret;
+        }
+        qcow2_zoned_snapshot_set_copy(sn, offset);
+        *moved = true;
+    }
+    if (repair && found) {
+        /* Now with its place */
+        qcow2_zoned_snapshot_header(bs, sn, &v.hdr, NULL);
+        BLKDBG_CO_EVENT(bs->file, BLKDBG_ZONE_TABLE_WRITE);
+        ret = bdrv_co_pwrite(bs->file, v.hdr.table_offset, size, entries, 0);
+    }
+    return ret < 0 ? ret : found;
+}
+
+/*
+ * The copies of all snapshots, and that they have their feature bit.  Returns 0
+ * or a negative errno.
+ */
+static int coroutine_fn GRAPH_RDLOCK
+check_copies(BlockDriverState *bs, BdrvCheckResult *res, BdrvCheckMode fix)
+{
+    BDRVQcow2State *s = bs->opaque;
+    bool repair = (fix & BDRV_FIX_ERRORS) && !res->corruptions &&
+                  !res->check_errors && !s->zoned;
+    bool rewrite = false;
+    int found = 0;
+    int ret = 0;
+
+    if (s->nb_snapshots &&
+        !(s->incompatible_features & QCOW2_INCOMPAT_ZONED_SNAPSHOTS)) {
+        fprintf(stderr, "ERROR A zoned image with %u snapshots must have "
+                "incompatible feature bit %d set\n", s->nb_snapshots,
+                QCOW2_INCOMPAT_ZONED_SNAPSHOTS_BITNR);
+        found++;
+        rewrite = true;
+    }
+    for (int i = 0; i < s->nb_snapshots; i++) {
+        QCowSnapshot *sn = &s->snapshots[i];
+        Error *local_err = NULL;
+        Qcow2ZonedHeader h;
+
+        if (!qcow2_zoned_snapshot_header(bs, sn, &h, &local_err)) {
+            /* There is no right size to be found. */
+            fprintf(stderr, "ERROR %s\n", error_get_pretty(local_err));
+            error_free(local_err);
+            res->corruptions++;
+            continue;
+        }
+        ret = check_copy(bs, sn, repair, &rewrite);
+        if (ret < 0) {
+            fprintf(stderr, "ERROR Snapshot '%s': could not %s its "
+                    "write-pointer table: %s\n", sn->name,
+                    repair ? "repair" : "check", strerror(-ret));
+            res->check_errors++;
+            return ret;
+        }
+        found += ret;
+    }
+    res->corruptions += found;
+    if (!found || !(fix & BDRV_FIX_ERRORS)) {
+        return 0;
+    }
+    if (!repair) {
+        fprintf(stderr, "ERROR cannot repair the write-pointer tables of "
+                "snapshots before all other errors are repaired\n");
+        return 0;
+    }
+
+    if (rewrite) {
+        qemu_co_mutex_unlock(&s->lock);
+        ret = qcow2_write_snapshots(bs);
+        qemu_co_mutex_lock(&s->lock);
+    } else {
+        ret = bdrv_co_flush(bs->file->bs);
+    }
+    if (ret < 0) {
+        fprintf(stderr, "ERROR could not write the snapshot table: %s\n",
+                strerror(-ret));
+        res->check_errors++;
+        return ret;
+    }
+    fprintf(stderr, "Repaired the write-pointer tables of snapshots\n");
+    res->corruptions -= found;
+    res->corruptions_fixed += found;
+    return 0;
+}
+
 int coroutine_fn qcow2_zoned_check_table(BlockDriverState *bs,
                                          BdrvCheckResult *res,
                                          BdrvCheckMode fix, uint64_t *table)
@@ -469,9 +731,12 @@ int coroutine_fn qcow2_zoned_check_table(BlockDriverState *bs,
         return 0;
     }
     ret = check_table(bs, res, fix, table);
+    if (ret >= 0) {
+        ret = check_copies(bs, res, fix);
+    }
 
     /* Not for us to take away, and the table can be right all the same */
-    what = qcow2_zoned_unsupported(bs, s->image_backing_file, s->nb_snapshots);
+    what = qcow2_zoned_unsupported(bs, s->image_backing_file);
     if (what) {
         fprintf(stderr, "ERROR A zoned image cannot have %s: this one cannot "
                 "be opened\n", what);

@@ -16,6 +16,7 @@
 #include "block/block-io.h"
 #include "block/qcow2-zoned.h"
 #include "block/qcow2-zoned-format.h"
+#include "block/qcow2-zoned-snapshot.h"
 #include "qcow2.h"
 
 int coroutine_fn qcow2_zoned_read_ext(BlockDriverState *bs, uint64_t offset,
@@ -60,8 +61,7 @@ static bool has_backing_option(const QDict *options)
     return false;
 }
 
-const char *qcow2_zoned_unsupported(BlockDriverState *bs, bool backing,
-                                    bool snapshots)
+const char *qcow2_zoned_unsupported(BlockDriverState *bs, bool backing)
 {
     BDRVQcow2State *s = bs->opaque;
 
@@ -69,8 +69,6 @@ const char *qcow2_zoned_unsupported(BlockDriverState *bs, bool backing,
         return "a backing file";
     } else if (s->incompatible_features & QCOW2_INCOMPAT_DATA_FILE) {
         return "an external data file";
-    } else if (snapshots) {
-        return "internal snapshots";
     } else if (s->compatible_features & QCOW2_COMPAT_LAZY_REFCOUNTS) {
         return "lazy refcounts";
     }
@@ -82,8 +80,7 @@ static bool check_unsupported(BlockDriverState *bs, const QCowHeader *header,
                               const QDict *options, Error **errp)
 {
     BDRVQcow2State *s = bs->opaque;
-    const char *what = qcow2_zoned_unsupported(bs, header->backing_file_offset,
-                                               header->nb_snapshots);
+    const char *what = qcow2_zoned_unsupported(bs, header->backing_file_offset);
 
     if (!what && has_backing_option(options)) {
         what = "a backing file (option 'backing')";
@@ -110,32 +107,44 @@ static const char *const overlapped_names[] = {
     [QCOW2_OL_BITMAP_DIRECTORY_BITNR]   = "the bitmap directory",
 };
 
-int coroutine_fn qcow2_zoned_check_place(BlockDriverState *bs, Error **errp)
+int coroutine_mixed_fn
+qcow2_zoned_check_range(BlockDriverState *bs, const char *name,
+                        uint64_t offset, uint64_t size, Error **errp)
 {
     BDRVQcow2State *s = bs->opaque;
-    uint64_t offset = s->zoned_header->table_offset;
-    uint64_t size = qcow2_zoned_table_size(s->zoned_header);
     int64_t file_size;
-    int overlap_check = s->overlap_check;
-    int ret;
 
     if (offset % s->cluster_size) {
-        error_setg(errp, "zonedmeta_offset 0x%" PRIx64 " must be a multiple "
-                   "of the cluster size %d", offset, s->cluster_size);
+        error_setg(errp, "%s 0x%" PRIx64 " must be a multiple of the cluster "
+                   "size %d", name, offset, s->cluster_size);
         return -EINVAL;
     }
 
-    file_size = bdrv_co_getlength(bs->file->bs);
+    file_size = bdrv_getlength(bs->file->bs);
     if (file_size < 0) {
         error_setg_errno(errp, -file_size, "Could not get the size of the "
                          "image file");
         return file_size;
     }
     if (offset > file_size || size > file_size - offset) {
-        error_setg(errp, "zonedmeta_offset 0x%" PRIx64 ": the table of %"
-                   PRIu64 " bytes must lie in the image file, which has %"
-                   PRId64 " bytes", offset, size, file_size);
+        error_setg(errp, "%s 0x%" PRIx64 ": the table of %" PRIu64 " bytes "
+                   "must lie in the image file, which has %" PRId64 " bytes",
+                   name, offset, size, file_size);
         return -EINVAL;
+    }
+    return 0;
+}
+
+int coroutine_mixed_fn
+qcow2_zoned_check_place(BlockDriverState *bs, const char *name,
+                        uint64_t offset, uint64_t size, Error **errp)
+{
+    BDRVQcow2State *s = bs->opaque;
+    int overlap_check = s->overlap_check;
+    int ret = qcow2_zoned_check_range(bs, name, offset, size, errp);
+
+    if (ret < 0) {
+        return ret;
     }
 
     /*
@@ -151,32 +160,37 @@ int coroutine_fn qcow2_zoned_check_place(BlockDriverState *bs, Error **errp)
         return ret;
     }
     if (ret > 0) {
-        error_setg(errp, "zonedmeta_offset 0x%" PRIx64 ": the table of %"
-                   PRIu64 " bytes must not overlap %s", offset, size,
+        error_setg(errp, "%s 0x%" PRIx64 ": the table of %" PRIu64 " bytes "
+                   "must not overlap %s", name, offset, size,
                    overlapped_names[ctz32(ret)]);
         return -EINVAL;
     }
     if (s->crypto_header.length &&
         ranges_overlap(offset, ROUND_UP(size, s->cluster_size),
                        s->crypto_header.offset, s->crypto_header.length)) {
-        error_setg(errp, "zonedmeta_offset 0x%" PRIx64 ": the table of %"
-                   PRIu64 " bytes must not overlap the encryption header",
-                   offset, size);
+        error_setg(errp, "%s 0x%" PRIx64 ": the table of %" PRIu64 " bytes "
+                   "must not overlap the encryption header", name, offset,
+                   size);
         return -EINVAL;
     }
     return 0;
 }
 
-/*
- * Read the table, whose place has been checked, check every entry, and turn it
- * into its write pointer.
- */
-static uint64_t * coroutine_fn GRAPH_RDLOCK
-load_table(BlockDriverState *bs, Error **errp)
+int coroutine_mixed_fn
+qcow2_zoned_check_own_place(BlockDriverState *bs, Error **errp)
 {
     BDRVQcow2State *s = bs->opaque;
-    const Qcow2ZonedHeader *h = s->zoned_header;
-    uint64_t disk_size = bs->total_sectors * BDRV_SECTOR_SIZE;
+
+    return qcow2_zoned_check_place(bs, "zonedmeta_offset",
+                                   s->zoned_header->table_offset,
+                                   qcow2_zoned_table_size(s->zoned_header),
+                                   errp);
+}
+
+uint64_t * coroutine_mixed_fn
+qcow2_zoned_load_table(BlockDriverState *bs, const Qcow2ZonedHeader *h,
+                       uint64_t disk_size, Error **errp)
+{
     uint64_t size = qcow2_zoned_table_size(h);
     QEMU_AUTO_VFREE uint64_t *table = qemu_try_blockalign(bs->file->bs, size);
     uint32_t i;
@@ -187,8 +201,8 @@ load_table(BlockDriverState *bs, Error **errp)
                    PRIu64 " bytes", size);
         return NULL;
     }
-    BLKDBG_CO_EVENT(bs->file, BLKDBG_ZONE_TABLE_LOAD);
-    ret = bdrv_co_pread(bs->file, h->table_offset, size, table, 0);
+    BLKDBG_EVENT(bs->file, BLKDBG_ZONE_TABLE_LOAD);
+    ret = bdrv_pread(bs->file, h->table_offset, size, table, 0);
     if (ret < 0) {
         error_setg_errno(errp, -ret, "Could not read the write-pointer table "
                          "at offset 0x%" PRIx64, h->table_offset);
@@ -248,6 +262,14 @@ int coroutine_fn qcow2_zoned_open(BlockDriverState *bs,
     uint64_t *table;
     int ret;
 
+    if ((s->incompatible_features & QCOW2_INCOMPAT_ZONED_SNAPSHOTS) &&
+        !(s->incompatible_features & QCOW2_INCOMPAT_ZONED)) {
+        error_setg(errp, "Incompatible feature bit %d (zoned snapshots or "
+                   "backing file) is set, but bit %d (zoned format) is not",
+                   QCOW2_INCOMPAT_ZONED_SNAPSHOTS_BITNR,
+                   QCOW2_INCOMPAT_ZONED_BITNR);
+        return -EINVAL;
+    }
     if (s->incompatible_features & QCOW2_INCOMPAT_ZONED) {
         if (!h) {
             error_setg(errp, "Incompatible feature bit %d (zoned format) is "
@@ -277,19 +299,20 @@ int coroutine_fn qcow2_zoned_open(BlockDriverState *bs,
          * below.  A table in a wrong place must not keep it from repairing
          * what rightly lies there.
          */
-        s->zoned_table_misplaced = qcow2_zoned_check_place(bs, NULL) < 0;
+        s->zoned_table_misplaced = qcow2_zoned_check_own_place(bs, NULL) < 0;
         return 0;
     }
 
     if (!check_unsupported(bs, header, options, errp)) {
         return -ENOTSUP;
     }
-    ret = qcow2_zoned_check_place(bs, errp);
+    ret = qcow2_zoned_check_own_place(bs, errp);
     if (ret < 0) {
         error_prepend(errp, "Zoned header extension: ");
         return ret;
     }
-    table = load_table(bs, errp);
+    table = qcow2_zoned_load_table(bs, h, bs->total_sectors *
+                                   BDRV_SECTOR_SIZE, errp);
     if (!table) {
         error_prepend(errp, "Write-pointer table: ");
         return -EINVAL;
@@ -301,7 +324,8 @@ int coroutine_fn qcow2_zoned_open(BlockDriverState *bs,
             return ret;
         }
     }
-    s->zoned = qcow2_zoned_new(bs, h, table, errp);
+    s->zoned = qcow2_zoned_new(bs, h, bs->total_sectors * BDRV_SECTOR_SIZE,
+                               table, errp);
     return s->zoned ? 0 : -ENOMEM;
 }
 
@@ -329,20 +353,18 @@ void qcow2_zoned_close(BlockDriverState *bs)
     s->zoned_table_only = NULL;
 }
 
-uint64_t qcow2_zoned_table_offset(BlockDriverState *bs)
+bool qcow2_zoned_table_overlaps(BlockDriverState *bs, uint64_t offset,
+                                uint64_t bytes)
 {
     BDRVQcow2State *s = bs->opaque;
 
-    return s->zoned_header ? s->zoned_header->table_offset : 0;
-}
-
-uint64_t qcow2_zoned_table_length(BlockDriverState *bs)
-{
-    BDRVQcow2State *s = bs->opaque;
-
-    if (!s->zoned_header || !s->zoned_header->zoned ||
-        s->zoned_table_misplaced) {
-        return 0;
+    if (!s->zoned_header || !s->zoned_header->zoned) {
+        return false;
     }
-    return qcow2_zoned_table_size(s->zoned_header);
+    if (!s->zoned_table_misplaced &&
+        ranges_overlap(offset, bytes, s->zoned_header->table_offset,
+                       qcow2_zoned_table_size(s->zoned_header))) {
+        return true;
+    }
+    return qcow2_zoned_snapshots_overlap(bs, offset, bytes, -1);
 }

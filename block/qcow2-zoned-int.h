@@ -22,6 +22,7 @@
 #define BLOCK_QCOW2_ZONED_INT_H
 
 #include "qemu/coroutine.h"
+#include "qemu/memalign.h"
 #include "qemu/queue.h"
 #include "block/block_int.h"
 #include "block/qcow2-zoned.h"
@@ -136,6 +137,43 @@ bool zoned_has_reads(Qcow2Zoned *z, uint32_t zone);
 
 /* What was given back in @zone goes out of the flush under way.  z->lock. */
 void zoned_cut_samples(Qcow2Zoned *z, uint32_t zone);
+
+/*
+ * A state of the whole disk that takes the place of the one that is there; see
+ * qcow2-zoned-switch.c.  The functions return 0 or a negative errno.
+ */
+typedef struct ZonedSwitch {
+    const char *what;           /* it brings, in errors */
+    Qcow2ZonedHeader hdr;
+    uint64_t disk_size;         /* bytes */
+    uint64_t *table;            /* qemu_vfree; write pointers, bytes */
+    uint32_t l1_size;           /* entries */
+    uint64_t l1_table_offset;   /* in the image file */
+} ZonedSwitch;
+
+static inline void zoned_switch_clear(ZonedSwitch *n)
+{
+    qemu_vfree(n->table);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(ZonedSwitch, zoned_switch_clear)
+
+/*
+ * Write the table @wp for zones as @h has them to clusters of its own, and
+ * return their offset, or a negative errno: nothing is left of it then.  It is
+ * not durable.
+ */
+int64_t coroutine_mixed_fn GRAPH_RDLOCK
+zoned_write_new_table(BlockDriverState *bs, const Qcow2ZonedHeader *h,
+                      const uint64_t *wp);
+/*
+ * Make everything durable that was written to the image file, and then the
+ * switch to @n.  On failure nothing has changed, or the node is unusable
+ * (!bs->drv).
+ */
+int coroutine_mixed_fn GRAPH_RDLOCK
+zoned_switch(BlockDriverState *bs, const ZonedSwitch *n, Error **errp);
+/* All filters above show as many zones as @bs. */
+void GRAPH_RDLOCK zoned_tell_filters(BlockDriverState *bs);
 
 /* Make everything that was written to the image so far durable. */
 int coroutine_fn GRAPH_RDLOCK zoned_flush_data(BlockDriverState *bs);

@@ -54,7 +54,7 @@ void qcow2_zoned_pointers_replace(Qcow2ZonedPointers *p, uint64_t *table)
     unsigned long *dirty = bitmap_new(nr_blocks);
 
     zoned_assert(zoned_holds(p->zone_lock) && zoned_co_holds(&p->lock));
-    bitmap_copy(dirty, p->dirty, p->nr_blocks);
+    bitmap_copy(dirty, p->dirty, MIN(nr_blocks, p->nr_blocks));
     g_free(p->dirty);
     g_free(p->doubt);
     qemu_vfree(p->table);

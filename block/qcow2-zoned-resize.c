@@ -1,20 +1,31 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Zoned qcow2 images: the disk gets longer
+ * Zoned qcow2 images: the disk gets another size
  *
- * The number of zones, the place of their table and the size of the disk lie in
- * the first sector of the file, and change in one write of it, the switch.  The
- * new table, with entries for all zones, is durable in clusters of its own, and
- * so are their refcounts, before that; the old one is given up when the switch
- * is durable.  So a crash shows the disk before or after, whole.
+ * The number of zones, the place of their table and the size of the disk change
+ * together: see qcow2-zoned-switch.c.
+ *
+ * The order of growing:
+ *   1. qcow2's own part: a longer L1 table, clusters that are preallocated
+ *   2. a table with entries for all zones, in clusters of its own, is durable
+ *      with their refcounts
+ *   3. the switch
+ *   4. the old table is given up
+ * and of shrinking:
+ *   1. all that was acknowledged is durable, and the entries are the write
+ *      pointers
+ *   2. the entries of zones that go or are cut are lowered, durably
+ *   3. qcow2's own part: what lies beyond the new end is given up, and when
+ *      nothing on disk refers to it, the file is cut
+ *   4. the switch; the table stays where it is
+ *   5. what is too much of the table is given up
+ * Before 4 a crash shows the old size, with those zones empty or cut.
  *
  * Nothing else changes the table meanwhile: its lock is held from before
  * qcow2_co_truncate() takes s->lock.
  */
 #include "qemu/osdep.h"
 #include "qemu/bitmap.h"
-#include "qemu/bswap.h"
-#include "qemu/error-report.h"
 #include "qemu/lockable.h"
 #include "qemu/memalign.h"
 #include "qapi/error.h"
@@ -23,22 +34,9 @@
 #include "block/zoned-refuse.h"
 #include "qcow2-zoned-int.h"
 
-/* What is on disk for the zones after the switch */
-typedef struct NewZones {
-    Qcow2ZonedHeader hdr;
-    uint64_t disk_size;         /* bytes */
-    uint64_t *table;            /* qemu_vfree; write pointers, bytes */
-} NewZones;
-
-static void new_zones_free(NewZones *n)
-{
-    qemu_vfree(n->table);
-}
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(NewZones, new_zones_free)
-
-/* The pointers that are on disk, and those of the new zones, which are empty */
+/* The pointers that are on disk; those of new zones are at their start. */
 static bool GRAPH_RDLOCK make_table(BlockDriverState *bs, Qcow2Zoned *z,
-                                    NewZones *n, Error **errp)
+                                    ZonedSwitch *n, Error **errp)
 {
     uint64_t bytes = qcow2_zoned_table_size(&n->hdr);
     bool room;
@@ -61,158 +59,23 @@ static bool GRAPH_RDLOCK make_table(BlockDriverState *bs, Qcow2Zoned *z,
     return true;
 }
 
-/*
- * Write the table to clusters of its own, durable with their refcounts.
- * s->lock is held.  On failure nothing is left of it.
- */
-static int coroutine_fn GRAPH_RDLOCK write_table(BlockDriverState *bs,
-                                                 NewZones *n)
-{
-    BDRVQcow2State *s = bs->opaque;
-    uint64_t bytes = ROUND_UP(qcow2_zoned_table_size(&n->hdr),
-                              s->cluster_size);
-    QEMU_AUTO_VFREE uint64_t *buf = qemu_try_blockalign0(bs->file->bs, bytes);
-    int64_t offset;
-    uint32_t i;
-    int ret;
-
-    if (!buf) {
-        return -ENOMEM;
-    }
-    for (i = 0; i < n->hdr.nr_zones; i++) {
-        buf[i] = qcow2_zoned_entry_encode(&n->hdr, i, n->table[i]);
-    }
-    offset = qcow2_alloc_clusters(bs, bytes);
-    if (offset < 0) {
-        return offset;
-    }
-    ret = qcow2_pre_write_overlap_check(bs, 0, offset, bytes, false);
-    if (ret >= 0) {
-        BLKDBG_CO_EVENT(bs->file, BLKDBG_ZONE_TABLE_WRITE);
-        ret = bdrv_co_pwrite(bs->file, offset, bytes, buf, 0);
-    }
-    if (ret >= 0) {
-        ret = qcow2_flush_caches(bs);
-    }
-    if (ret < 0) {
-        qcow2_free_clusters(bs, offset, bytes, QCOW2_DISCARD_NEVER);
-        return ret;
-    }
-    n->hdr.table_offset = offset;
-    return 0;
-}
-
-/*
- * Find the extension in the first sector of the file, which is read into
- * @sector: it is the first, as we write it.  If not, the header is another
- * program's, and is written again.
- */
-static int coroutine_fn GRAPH_RDLOCK
-find_extension(BlockDriverState *bs, uint8_t *sector, uint8_t **ext,
-               Error **errp)
-{
-    uint32_t at;
-    int attempt;
-    int ret;
-
-    for (attempt = 0; attempt < 2; attempt++) {
-        ret = attempt ? qcow2_update_header(bs) : 0;
-        if (ret >= 0 && attempt) {
-            ret = bdrv_co_flush(bs->file->bs);
-        }
-        if (ret >= 0) {
-            ret = bdrv_co_pread(bs->file, 0, BDRV_SECTOR_SIZE, sector, 0);
-        }
-        if (ret < 0) {
-            error_setg_errno(errp, -ret, "Could not %s the image header",
-                             attempt ? "write" : "read");
-            return ret;
-        }
-        at = ldl_be_p(sector + offsetof(QCowHeader, header_length));
-        if (at <= BDRV_SECTOR_SIZE - 8 - QCOW2_ZONED_EXT_SIZE &&
-            ldl_be_p(sector + at) == QCOW2_EXT_MAGIC_ZONED) {
-            *ext = sector + at + 8;
-            return 0;
-        }
-    }
-    error_setg(errp, "The image header has unknown fields, so that the zones "
-               "do not lie in its first sector");
-    return -ENOTSUP;
-}
-
-/*
- * The switch.  If the write fails nobody knows which header the disk has: the
- * old one is written again, and where that fails, too, the node is of no use
- * any more, as both tables are valid and only one may be changed.
- */
-static int coroutine_fn GRAPH_RDLOCK switch_header(BlockDriverState *bs,
-                                                   const NewZones *n,
-                                                   Error **errp)
-{
-    QEMU_AUTO_VFREE uint8_t *sector =
-        qemu_blockalign(bs->file->bs, BDRV_SECTOR_SIZE);
-    QEMU_AUTO_VFREE uint8_t *old =
-        qemu_blockalign(bs->file->bs, BDRV_SECTOR_SIZE);
-    uint8_t *ext;
-    int ret, again;
-
-    ret = find_extension(bs, sector, &ext, errp);
-    if (ret < 0) {
-        return ret;
-    }
-    memcpy(old, sector, BDRV_SECTOR_SIZE);
-    stq_be_p(sector + offsetof(QCowHeader, size), n->disk_size);
-    qcow2_zoned_ext_encode(&n->hdr, ext);
-    ret = bdrv_co_pwrite(bs->file, 0, BDRV_SECTOR_SIZE, sector, BDRV_REQ_FUA);
-    if (ret >= 0) {
-        return 0;
-    }
-    error_setg_errno(errp, -ret, "Could not write the new size to the image "
-                     "header");
-    again = bdrv_co_pwrite(bs->file, 0, BDRV_SECTOR_SIZE, old, BDRV_REQ_FUA);
-    if (again < 0) {
-        error_append_hint(errp, "The old header could not be written back, "
-                          "either; the image cannot be used before it is "
-                          "opened again\n");
-        bs->drv = NULL;
-        return -EIO;
-    }
-    return ret;
-}
-
-/* All filters above show as many zones. */
-static void GRAPH_RDLOCK tell_filters(BlockDriverState *bs)
-{
-    BdrvChild *c;
-
-    QLIST_FOREACH(c, &bs->parents, next_parent) {
-        if (c->klass->parent_is_bds && c->klass->supports_zoned &&
-            c->klass->supports_zoned(c)) {
-            BlockDriverState *parent = c->opaque;
-
-            parent->bl.nr_zones = bs->bl.nr_zones;
-            tell_filters(parent);
-        }
-    }
-}
-
 /* What is on disk is in force. */
 static void GRAPH_RDLOCK take_over(BlockDriverState *bs, Qcow2Zoned *z,
-                                   NewZones *n)
+                                   ZonedSwitch *n)
 {
     BDRVQcow2State *s = bs->opaque;
 
     WITH_QEMU_LOCK_GUARD(&z->lock) {
         *s->zoned_header = z->hdr = n->hdr;
         z->disk_size = n->disk_size;
-        zone_rules_grow(z->rules, n->disk_size, n->hdr.nr_zones, n->table);
+        zone_rules_resize(z->rules, n->disk_size, n->hdr.nr_zones, n->table);
         qcow2_zoned_pointers_replace(z->pointers, g_steal_pointer(&n->table));
         g_clear_pointer(&z->warned, g_free);
         zoned_verify(z);
     }
     bs->total_sectors = n->disk_size / BDRV_SECTOR_SIZE;
     bs->bl.nr_zones = n->hdr.nr_zones;
-    tell_filters(bs);
+    zoned_tell_filters(bs);
 }
 
 int coroutine_fn qcow2_zoned_set_size(BlockDriverState *bs, int64_t disk_size,
@@ -221,10 +84,18 @@ int coroutine_fn qcow2_zoned_set_size(BlockDriverState *bs, int64_t disk_size,
     BDRVQcow2State *s = bs->opaque;
     Qcow2Zoned *z = zoned_state(bs);
     /* Of the two, this one has limits that were amended. */
-    g_auto(NewZones) n = { .hdr = *s->zoned_header, .disk_size = disk_size };
+    g_auto(ZonedSwitch) n = {
+        .what = "size",
+        .hdr = *s->zoned_header,
+        .disk_size = disk_size,
+        .l1_size = s->l1_size,
+        .l1_table_offset = s->l1_table_offset,
+    };
+    uint64_t old_offset = z->hdr.table_offset;
     uint64_t old_bytes = ROUND_UP(qcow2_zoned_table_size(&z->hdr),
                                   s->cluster_size);
-    uint64_t old_offset = z->hdr.table_offset;
+    uint64_t bytes;
+    bool moves = disk_size > z->disk_size;
     int ret;
 
     zoned_assert(zoned_co_holds(&z->pointers->lock));
@@ -234,29 +105,127 @@ int coroutine_fn qcow2_zoned_set_size(BlockDriverState *bs, int64_t disk_size,
     if (!qcow2_zoned_options_check(&n.hdr, disk_size, s->cluster_size, errp)) {
         return -EINVAL;
     }
+    bytes = ROUND_UP(qcow2_zoned_table_size(&n.hdr), s->cluster_size);
     if (!make_table(bs, z, &n, errp)) {
         return -ENOMEM;
     }
-    ret = write_table(bs, &n);
-    if (ret < 0) {
-        error_setg_errno(errp, -ret, "Could not write the new write-pointer "
-                         "table");
-        return ret;
+    if (moves) {
+        int64_t offset = zoned_write_new_table(bs, &n.hdr, n.table);
+
+        if (offset < 0) {
+            error_setg_errno(errp, -offset, "Could not write the new "
+                             "write-pointer table");
+            return offset;
+        }
+        n.hdr.table_offset = offset;
     }
-    ret = switch_header(bs, &n, errp);
+    ret = zoned_switch(bs, &n, errp);
     if (ret < 0) {
-        if (bs->drv) {
-            qcow2_free_clusters(bs, n.hdr.table_offset,
-                                ROUND_UP(qcow2_zoned_table_size(&n.hdr),
-                                         s->cluster_size),
+        if (moves && bs->drv) {
+            qcow2_free_clusters(bs, n.hdr.table_offset, bytes,
                                 QCOW2_DISCARD_NEVER);
         }
         return ret;
     }
 
     take_over(bs, z, &n);
-    qcow2_free_clusters(bs, old_offset, old_bytes, QCOW2_DISCARD_OTHER);
+    if (moves) {
+        qcow2_free_clusters(bs, old_offset, old_bytes, QCOW2_DISCARD_OTHER);
+    } else if (bytes < old_bytes) {
+        qcow2_free_clusters(bs, old_offset + bytes, old_bytes - bytes,
+                            QCOW2_DISCARD_OTHER);
+    }
     return 0;
+}
+
+/*
+ * Before anything is changed for a disk that gets smaller: what could refuse it
+ * later, and that all that was acknowledged is durable.  It stays so, as the
+ * node is drained.
+ */
+static int coroutine_fn GRAPH_RDLOCK
+prepare_shrink(BlockDriverState *bs, PreallocMode prealloc, Error **errp)
+{
+    BDRVQcow2State *s = bs->opaque;
+    int ret;
+
+    if (!qatomic_read(&bs->quiesce_counter)) {
+        return bdrv_zoned_check(bs, BDRV_ZONED_OP_SHRINK, errp);
+    }
+    if (prealloc != PREALLOC_MODE_OFF) {
+        error_setg(errp, "Preallocation can't be used for shrinking an image");
+        return -EINVAL;
+    }
+    WITH_QEMU_LOCK_GUARD(&s->lock) {
+        if (qcow2_truncate_bitmaps_check(bs, errp)) {
+            return -ENOTSUP;
+        }
+    }
+    ret = bdrv_co_flush(bs);
+    if (ret >= 0) {
+        ret = qcow2_zoned_behind(bs);
+    }
+    if (ret < 0) {
+        error_setg_errno(errp, -ret, "Could not flush the image");
+    }
+    return ret;
+}
+
+/*
+ * Begin a reset in each zone that has anything beyond @size.  Those are
+ * returned, with the pointers that are left to them.
+ */
+static GArray *begin_lower(Qcow2Zoned *z, uint64_t size)
+{
+    GArray *changes = g_array_new(false, false, sizeof(ZonePointer));
+    uint32_t i;
+
+    QEMU_LOCK_GUARD(&z->lock);
+    for (i = zone_rules_index(z->rules, size); i < z->hdr.nr_zones; i++) {
+        uint64_t start = zone_rules_start(z->rules, i);
+        ZonePointer c = { .zone = i, .wp = start };
+
+        if (size > start) {
+            c.wp = MIN(start + z->hdr.zone_capacity, size);
+        }
+        /* One that goes, opened and not written, is to be empty, too. */
+        if ((c.wp == start || zone_rules_wp(z->rules, i) > c.wp) &&
+            zone_op_begin(z->rules, ZONE_OP_RESET, 0, i)) {
+            g_array_append_val(changes, c);
+        }
+    }
+    return changes;
+}
+
+/* No write pointer is beyond @size any more, on disk, durably, or in memory. */
+static int coroutine_fn GRAPH_RDLOCK
+lower_pointers(BlockDriverState *bs, Qcow2Zoned *z, uint64_t size,
+               Error **errp)
+{
+    g_autoptr(GArray) changes = begin_lower(z, size);
+    guint k;
+    int ret;
+
+    zoned_assert(zoned_co_holds(&z->pointers->lock));
+    ret = qcow2_zoned_pointers_write(bs, z->pointers,
+                                     (const ZonePointer *)changes->data,
+                                     changes->len, 0, 0, false);
+    if (ret < 0) {
+        error_setg_errno(errp, -ret, "Could not write the write pointers of "
+                         "zones beyond the new end of the disk");
+    }
+    QEMU_LOCK_GUARD(&z->lock);
+    for (k = 0; k < changes->len; k++) {
+        ZonePointer c = g_array_index(changes, ZonePointer, k);
+
+        if (ret >= 0) {
+            zone_op_cut(z->rules, c.zone, c.wp);
+        } else {
+            zone_op_end(z->rules, ZONE_OP_RESET, c.zone, false);
+        }
+    }
+    zoned_verify(z);
+    return ret;
 }
 
 int coroutine_fn
@@ -266,33 +235,31 @@ qcow2_zoned_co_truncate(BlockDriverState *bs, int64_t offset, bool exact,
 {
     BDRVQcow2State *s = bs->opaque;
     Qcow2Zoned *z = zoned_state(bs);
-    Error *local_err = NULL;
     Qcow2ZonedHeader h;
-    bool grows;
-    int ret;
+    bool shrinks;
+    int ret = 0;
 
     if (!z) {
         return qcow2_co_truncate(bs, offset, exact, prealloc, flags, errp);
     }
-    if (offset < z->disk_size &&
-        bdrv_zoned_refuse(bs, BDRV_ZONED_OP_SHRINK, errp)) {
-        return -ENOTSUP;
-    }
-    grows = offset > z->disk_size;
+    shrinks = offset < z->disk_size;
     /* Before anything is changed */
     h = z->hdr;
     if (!qcow2_zoned_options_check(&h, offset, s->cluster_size, errp)) {
         return -EINVAL;
     }
-    QEMU_LOCK_GUARD(&z->pointers->lock);
-    ret = qcow2_co_truncate(bs, offset, exact, prealloc, flags, &local_err);
-    if (ret < 0 && grows && z->disk_size == offset) {
-        /* What is done is no error: the caller would go on with the old size */
-        warn_reportf_err(local_err, "Node '%s' has its new size, and its "
-                         "caches do not fit it: ",
-                         bdrv_get_device_or_node_name(bs));
-        return 0;
+    if (shrinks) {
+        ret = prepare_shrink(bs, prealloc, errp);
+        if (ret < 0) {
+            return ret;
+        }
     }
-    error_propagate(errp, local_err);
+    QEMU_LOCK_GUARD(&z->pointers->lock);
+    if (shrinks) {
+        ret = lower_pointers(bs, z, offset, errp);
+    }
+    if (ret >= 0) {
+        ret = qcow2_co_truncate(bs, offset, exact, prealloc, flags, errp);
+    }
     return ret;
 }

@@ -21,12 +21,12 @@
 /* --- Life --- */
 
 Qcow2Zoned *qcow2_zoned_new(BlockDriverState *bs, const Qcow2ZonedHeader *h,
-                            uint64_t *table, Error **errp)
+                            uint64_t disk_size, uint64_t *table, Error **errp)
 {
     Qcow2Zoned *z = g_new0(Qcow2Zoned, 1);
 
     z->hdr = *h;
-    z->disk_size = bs->total_sectors * BDRV_SECTOR_SIZE;
+    z->disk_size = disk_size;
     z->extent_size = QCOW2_ZONED_EXTENT_DEFAULT;
     qemu_co_mutex_init(&z->op_lock);
     qemu_mutex_init(&z->lock);

@@ -245,47 +245,6 @@ ZoneRules *zone_rules_new(const ZoneGeometry *g, const uint64_t *rest)
     return zr;
 }
 
-bool zone_rules_reserve(ZoneRules *zr, uint32_t nr_zones)
-{
-    g_autofree Zone *zones = g_try_new0(Zone, nr_zones);
-    uint32_t i;
-
-    if (!zones) {
-        return false;
-    }
-    for (i = 0; i < zr->g.nr_zones; i++) {
-        /* Memory is taken only where a zone is used. */
-        if (zr->zones[i].state) {
-            zones[i] = zr->zones[i];
-        }
-    }
-    g_free(zr->zones);
-    zr->zones = g_steal_pointer(&zones);
-    return true;
-}
-
-void zone_rules_grow(ZoneRules *zr, uint64_t disk_size, uint32_t nr_zones,
-                     const uint64_t *rest)
-{
-    uint32_t last = zr->g.nr_zones - 1;
-    ZoneState before = zone_state(zr, last);
-    bool used = zr->zones[last].state;
-
-    g_assert(disk_size >= zr->g.disk_size && nr_zones > last);
-    zr->g.disk_size = disk_size;
-    zr->g.nr_zones = nr_zones;
-    zr->rest = rest;
-    if (!used) {
-        zr->nr[before]--;
-        zr->nr[rest_state(zr, last)]++;
-    } else if (before == ZONE_STATE_FULL &&
-               zr->zones[last].wp < zone_rules_capacity_end(zr, last)) {
-        set_state(zr, last, ZONE_STATE_CLOSED);
-    }
-    zr->nr[ZONE_STATE_EMPTY] += nr_zones - 1 - last;
-    verify(zr);
-}
-
 const ZoneGeometry *zone_rules_geometry(const ZoneRules *zr)
 {
     return &zr->g;
@@ -413,14 +372,19 @@ static void flight_put(ZoneRules *zr, uint32_t i)
     }
 }
 
+void zone_rules_forget_ready(ZoneRules *zr)
+{
+    while (zr->idle.length) {
+        flight_drop(zr, GPOINTER_TO_UINT(zr->idle.head->data));
+    }
+}
+
 void zone_rules_free(ZoneRules *zr)
 {
     if (!zr) {
         return;
     }
-    while (zr->idle.length) {
-        flight_drop(zr, GPOINTER_TO_UINT(zr->idle.head->data));
-    }
+    zone_rules_forget_ready(zr);
     g_free(zr->zones);
     g_free(zr);
 }
@@ -898,6 +862,7 @@ void zone_op_end(ZoneRules *zr, ZoneOpType type, uint32_t i, bool ok)
     verify(zr);
 }
 
+#include "zone-rules-size.c.inc"
 #ifdef ZONE_VERIFY
 #include "zone-rules-verify.c.inc"
 #endif

@@ -19,10 +19,6 @@ static const struct {
     const char *what;
     const char *why;
 } zoned_refusals[BDRV_ZONED_OP__MAX] = {
-    [BDRV_ZONED_OP_SNAPSHOT] = {
-        "internal snapshots",
-        "a snapshot does not hold the zones' write pointers",
-    },
     [BDRV_ZONED_OP_BACKING] = {
         "a backing file",
         "data below a write pointer must be in the zoned image itself",
@@ -32,8 +28,8 @@ static const struct {
         "an overlay is not zoned and would hide the zones from the guest",
     },
     [BDRV_ZONED_OP_SHRINK] = {
-        "being made smaller",
-        "zones with data would be cut off",
+        "being made smaller here",
+        "only 'block_resize' and 'qemu-img resize' wait for its requests first",
     },
     [BDRV_ZONED_OP_COPY_ON_READ] = {
         "copy-on-read",
@@ -50,11 +46,6 @@ static const struct {
     [BDRV_ZONED_OP_MAKE_EMPTY] = {
         "being emptied",
         "only a zone reset may take data away",
-    },
-    [BDRV_ZONED_OP_VMSTATE] = {
-        "VM state",
-        "it belongs to an internal snapshot, which does not hold the zones' "
-        "write pointers",
     },
     [BDRV_ZONED_OP_LAZY_REFCOUNTS] = {
         "lazy_refcounts",

@@ -231,3 +231,43 @@ bool blk_zones_change(BlockBackend *blk, const char *node_name,
                which, node_name, block_zone_strerror(ret) ?: strerror(-ret));
     return false;
 }
+
+bool blk_zones_check_shrink(BlockBackend *blk, int64_t size, Error **errp)
+{
+    BlockDriverState *bs = blk_bs(blk);
+    g_autofree BlockZoneDescriptor *zones = NULL;
+    int64_t offset;
+    unsigned int nr, i;
+
+    if (bs->bl.zoned == BLK_Z_NONE) {
+        return true;
+    }
+
+    zones = g_new(BlockZoneDescriptor, BLOCK_ZONES_AT_ONCE);
+    for (offset = QEMU_ALIGN_DOWN(size, bs->bl.zone_size);
+         offset < bs->total_sectors * BDRV_SECTOR_SIZE;
+         offset += BLOCK_ZONES_AT_ONCE * bs->bl.zone_size) {
+        int ret;
+
+        nr = BLOCK_ZONES_AT_ONCE;
+        ret = blk_zone_report(blk, offset, &nr, zones);
+        if (ret < 0) {
+            error_setg_errno(errp, -ret, "Could not read the zones from offset "
+                             "%" PRId64 " on", offset);
+            return false;
+        }
+        for (i = 0; i < nr; i++) {
+            /* That of a conventional zone does not tell. */
+            int64_t end = zones[i].type == BLK_ZT_CONV ?
+                          zones[i].start + zones[i].length : zones[i].wp;
+
+            if (end > MAX(size, (int64_t)zones[i].start)) {
+                error_setg(errp, "The zone at offset %" PRIu64 " would lose "
+                           "data: it is in use up to %" PRId64 ", and the new "
+                           "size is %" PRId64, zones[i].start, end, size);
+                return false;
+            }
+        }
+    }
+    return true;
+}

@@ -43,8 +43,7 @@ qcow2_zoned_open(BlockDriverState *bs, const struct QCowHeader *header,
                  const QDict *options, int flags, Error **errp);
 
 /* The name of a feature of the image that no zoned image can have, or NULL */
-const char *qcow2_zoned_unsupported(BlockDriverState *bs, bool backing,
-                                    bool snapshots);
+const char *qcow2_zoned_unsupported(BlockDriverState *bs, bool backing);
 
 /*
  * The option lazy-refcounts=on for an open image; while an image is being
@@ -56,11 +55,11 @@ bool qcow2_zoned_allow_lazy_refcounts(BlockDriverState *bs, Error **errp);
 void qcow2_zoned_close(BlockDriverState *bs);
 
 /*
- * Start and length (bytes, 0 if there is none) of the table in the image file,
- * for the checks that nothing else overwrites metadata.
+ * Is any of [@offset, @offset + @bytes) of the image file in the table, or in a
+ * snapshot's copy of it?  For the checks that nothing else overwrites metadata.
  */
-uint64_t qcow2_zoned_table_offset(BlockDriverState *bs);
-uint64_t qcow2_zoned_table_length(BlockDriverState *bs);
+bool qcow2_zoned_table_overlaps(BlockDriverState *bs, uint64_t offset,
+                                uint64_t bytes);
 
 /*
  * Turn the zone options of -o in @qdict into those of QMP: zoned=on into
@@ -139,11 +138,29 @@ qcow2_zoned_check_table(BlockDriverState *bs, BdrvCheckResult *res,
                         BdrvCheckMode fix, uint64_t *table);
 
 /*
- * Check the place of the table: aligned, in the file, and not overlapping
- * metadata whose place is known without reading from the file.
+ * The place of a table of @size bytes at @offset of the image file, which @name
+ * stands for in errors.  The first one: it is aligned and in the file.  The
+ * second one: nor does it overlap metadata whose place is known without reading
+ * from the file.  The third one: the same of the image's own table.  0 or a
+ * negative errno.
  */
-int coroutine_fn GRAPH_RDLOCK
-qcow2_zoned_check_place(BlockDriverState *bs, Error **errp);
+int coroutine_mixed_fn GRAPH_RDLOCK
+qcow2_zoned_check_range(BlockDriverState *bs, const char *name,
+                        uint64_t offset, uint64_t size, Error **errp);
+int coroutine_mixed_fn GRAPH_RDLOCK
+qcow2_zoned_check_place(BlockDriverState *bs, const char *name,
+                        uint64_t offset, uint64_t size, Error **errp);
+int coroutine_mixed_fn GRAPH_RDLOCK
+qcow2_zoned_check_own_place(BlockDriverState *bs, Error **errp);
+
+/*
+ * Read the table of a disk of @disk_size bytes that @h tells, whose place has
+ * been checked, check every entry, and turn it into its write pointer.  The
+ * caller frees it with qemu_vfree(); NULL on failure.
+ */
+uint64_t * coroutine_mixed_fn GRAPH_RDLOCK
+qcow2_zoned_load_table(BlockDriverState *bs, const Qcow2ZonedHeader *h,
+                       uint64_t disk_size, Error **errp);
 
 /* For qemu-img info and query-block; NULL for an image without zones. */
 ImageInfoSpecificQCow2Zone *qcow2_zoned_get_info(BlockDriverState *bs);

@@ -20,13 +20,14 @@
 typedef struct Qcow2Zoned Qcow2Zoned;
 
 /*
- * Make the state of an image with the checked header @h.  @table has the
- * validated write pointers of h->nr_zones zones (bytes, absolute), and is taken
- * over (qemu_vfree).  NULL and errp on lack of memory.
+ * Make the state of an image with the checked header @h, whose disk has
+ * @disk_size bytes.  @table has the validated write pointers of h->nr_zones
+ * zones (bytes, absolute), and is taken over (qemu_vfree), also on failure:
+ * NULL, for lack of memory.
  */
 Qcow2Zoned * GRAPH_RDLOCK
 qcow2_zoned_new(BlockDriverState *bs, const Qcow2ZonedHeader *h,
-                uint64_t *table, Error **errp);
+                uint64_t disk_size, uint64_t *table, Error **errp);
 void qcow2_zoned_free(Qcow2Zoned *z);
 
 /* How much is mapped at once ahead of a write pointer, bytes */
@@ -91,11 +92,12 @@ int coroutine_fn GRAPH_RDLOCK
 qcow2_zoned_co_flush_to_os(BlockDriverState *bs);
 
 /*
- * .bdrv_co_truncate: a zoned image becomes longer, never shorter.  It calls
- * qcow2_co_truncate(), which, when all else is done, calls the second one
- * instead of writing the new size itself, with s->lock and the table's lock
- * held: a crash shows the old number of zones or the new one.  Returns 0 or a
- * negative errno.
+ * .bdrv_co_truncate: a zoned image gets another size, a smaller one only while
+ * it is drained.  It calls qcow2_co_truncate(), which, when all else is done,
+ * calls the second one instead of writing the new size itself, with s->lock and
+ * the table's lock held: a crash shows the old number of zones or the new one.
+ * Returns 0 or a negative errno; the size has not changed then, but zones that
+ * were to go may have lost what was beyond the smaller size.
  */
 int coroutine_fn GRAPH_RDLOCK
 qcow2_zoned_co_truncate(BlockDriverState *bs, int64_t offset, bool exact,

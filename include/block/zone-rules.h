@@ -133,18 +133,6 @@ typedef struct ZoneWrite {
 ZoneRules *zone_rules_new(const ZoneGeometry *g, const uint64_t *rest);
 void zone_rules_free(ZoneRules *zr);
 
-/*
- * The disk gets longer, in two steps, of which only the first can fail and
- * nobody sees it.  Make room for @nr_zones zones, not fewer than there are:
- * false on lack of memory.  Then the disk has @disk_size bytes and @nr_zones
- * zones, the new ones empty, and @rest, with the same values for the others,
- * takes the place of the array of zone_rules_new().  A last zone that was
- * shorter becomes longer; one that was full is closed then, whatever the limits
- * are.
- */
-bool zone_rules_reserve(ZoneRules *zr, uint32_t nr_zones);
-void zone_rules_grow(ZoneRules *zr, uint64_t disk_size, uint32_t nr_zones,
-                     const uint64_t *rest);
 const ZoneGeometry *zone_rules_geometry(const ZoneRules *zr);
 
 /*
@@ -263,6 +251,11 @@ uint64_t zone_rules_frontier(const ZoneRules *zr, uint32_t i);
 /* What @w, in its turn, needs is made, up to @frontier (at least its end). */
 void zone_write_ready(ZoneRules *zr, ZoneWrite *w, uint64_t frontier);
 /*
+ * What was made is needed anew, as after a snapshot, in all zones: the frontier
+ * is the write pointer.  Nothing is in flight.
+ */
+void zone_rules_forget_ready(ZoneRules *zr);
+/*
  * What @w, in its turn, needs cannot be made.  @w and all writes accepted above
  * it get @error (negative errno); none of these can have had its turn.  Each
  * then fails in a call of its own; the zone is blocked until the last has.
@@ -364,6 +357,29 @@ int zone_op_open_all(ZoneRules *zr, uint32_t *zones, uint32_t nr);
  */
 bool zone_op_begin(ZoneRules *zr, ZoneOpType type, unsigned flags, uint32_t i);
 void zone_op_end(ZoneRules *zr, ZoneOpType type, uint32_t i, bool ok);
+
+/*
+ * The disk gets another size, in two steps, of which only the first can fail
+ * and nobody sees it.  zone_rules_reserve() makes room for @nr_zones zones:
+ * false on lack of memory.  By zone_rules_resize() the disk gets @disk_size
+ * bytes and @nr_zones zones, and @rest, with the same values for zones that
+ * stay and the start of those that are new, takes the place of the array of
+ * zone_rules_new().
+ *
+ * New zones are empty.  A last zone that was shorter becomes longer; one that
+ * was full is closed then, if it has got capacity, whatever the limits are.
+ *
+ * A disk gets smaller only with nothing in flight, and at least one sequential
+ * zone stays.  What lies beyond the new end has gone before, by a reset of each
+ * zone with anything there, which takes effect by zone_op_cut() instead of
+ * zone_op_end(): @wp (absolute) is the zone's pointer from then on.  A zone
+ * that this takes out of Full becomes Closed, whatever the limits are.  The
+ * last zone that stays is Full if its pointer is at its new capacity.
+ */
+bool zone_rules_reserve(ZoneRules *zr, uint32_t nr_zones);
+void zone_op_cut(ZoneRules *zr, uint32_t i, uint64_t wp);
+void zone_rules_resize(ZoneRules *zr, uint64_t disk_size, uint32_t nr_zones,
+                       const uint64_t *rest);
 
 #ifdef ZONE_VERIFY
 /* How often any zone was looked at, so far; for tests */

@@ -15,7 +15,6 @@
 #include "qapi/qapi-types-block-core.h"
 
 typedef enum BdrvZonedOp {
-    BDRV_ZONED_OP_SNAPSHOT,         /* create, apply or delete one inside */
     BDRV_ZONED_OP_BACKING,          /* have a backing file */
     BDRV_ZONED_OP_AS_BACKING,       /* be one */
     BDRV_ZONED_OP_SHRINK,
@@ -23,7 +22,6 @@ typedef enum BdrvZonedOp {
     BDRV_ZONED_OP_COMPRESSED_WRITE,
     BDRV_ZONED_OP_COPY_RANGE_TO,
     BDRV_ZONED_OP_MAKE_EMPTY,
-    BDRV_ZONED_OP_VMSTATE,
     BDRV_ZONED_OP_LAZY_REFCOUNTS,
     BDRV_ZONED_OP_VERSION_2,
     BDRV_ZONED_OP_FILTER,           /* get one that a job needs */

@@ -62,4 +62,13 @@ bool coroutine_mixed_fn
 blk_zones_change(BlockBackend *blk, const char *node_name, BlockZoneMgmtOp op,
                  bool all, uint64_t offset, uint64_t length, Error **errp);
 
+/*
+ * Whether the disk of @blk can be cut to @size without a loss: false, with an
+ * error that names the first zone with data beyond it.  True where the node has
+ * no zones.
+ * To be called as above; where @blk is drained, it queues no requests.
+ */
+bool coroutine_mixed_fn
+blk_zones_check_shrink(BlockBackend *blk, int64_t size, Error **errp);
+
 #endif

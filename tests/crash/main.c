@@ -524,6 +524,16 @@ static const char growing[] =
     "F3@0.0 f0@0.0 w4@0.9 W4@0.9 f0@0.0 r4@0.0 w4@0.9 f0@0.0 w2@0.9 f0@0.0 "
     "r2@0.0 w2@0.9 f0@0.0 F2@0.0 r3@0.0 w3@0.5 f0@0.0";
 
+/* A snapshot is taken, applied and deleted, over data that it shares */
+static const char snapshots[] =
+    "w1@0.9 F2@0.0 w0@4.20 f0@0.0 w1@0.4 a1@0.2 S0@0.0 w1@0.6 w0@0.9 f0@0.0 "
+    "r2@0.0 W2@0.8 F1@0.0 f0@0.0 Y0@0.0 w1@0.7 w0@12.9 f0@0.0 r1@0.0 "
+    "w1@0.250 f0@0.0 Y0@0.0 Y0@0.0 w1@0.3 A1@0.5 r2@0.0 f0@0.0 D0@0.0 "
+    "w1@0.20 w2@0.9 f0@0.0 S0@0.0 w2@0.30 X0@0.0 w1@0.30 f0@0.0 D0@0.0 "
+    "w1@0.1 w2@0.9 f0@0.0 S0@0.0 w1@0.9 f0@0.0 Y0@0.0 z2@0.30 F1@0.0 "
+    "S0@0.0 D0@0.0 f0@0.0 w2@0.9 f0@0.0 S0@0.0 r1@0.0 w1@0.9 Y0@0.0 r1@0.0 "
+    "w1@0.20 f0@0.0 w2@0.40 f0@0.0";
+
 typedef struct FaultRange {
     Config cfg;
     const char *list;           /* of operations; NULL: all that there are */
@@ -766,6 +776,9 @@ static bool faults_mode(void)
     ok &= faults_of("growing", &c, growing);
     c.grow = 0;
     c.size = 3 * c.zsize;
+    c.snap = 1;
+    ok &= faults_of("snapshots", &c, snapshots);
+    c.snap = 0;
     c.unmap = 1;
     c.cluster = 16 * 1024;
     c.fua = 0;
@@ -845,6 +858,8 @@ static bool planted_item(Batch *batch, unsigned item, Report *r)
             c.grow = c.size / 2;
             c.ext = 512;
         }
+        c.snap = p->snap;
+        c.unmap = p->unmap;
         c.depth = p->inject && !p->deep ? 0 : 6;
         w = workload_generate(&c, opt.seed * 7919 + item, 0);
         line = workload_format(w);

@@ -38,6 +38,15 @@ def write(outdir, name, text):
         f.write(text)
 
 
+def functions_of(path):
+    """Those of a file, and of those that are parts of it."""
+    text = read(path)
+    names = set(DEFINITION.findall(text))
+    for part in re.findall(r'^#include "([\w-]+\.c\.inc)"', text, re.M):
+        names |= functions_of(os.path.join(os.path.dirname(path), part))
+    return names
+
+
 def read_table(path):
     """A list of places: names of faults, file, old text, new text, line."""
     places = []
@@ -85,7 +94,7 @@ def main():
                  f'"{place["file"]}"')
     for path in files:
         base = os.path.basename(path)
-        functions |= set(DEFINITION.findall(read(path)))
+        functions |= functions_of(path)
         write(outdir, 'planted-' + base,
               plant(path, [p for p in places if p['file'] == base], table))
     names = sorted({name for place in places for name in place['names']})

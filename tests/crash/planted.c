@@ -47,6 +47,17 @@ static const char grows[] =
     "w1@0.9 f0@0.0 w1@0.5 G0@0.0 b0@0.0 w2@0.9 w3@0.9 a1@0.100 f0@0.0 "
     "r1@0.0 w1@0.9 f0@0.0";
 
+/* What goes has data. */
+static const char shrinks[] =
+    "w1@0.9 f0@0.0 G0@0.0 b0@0.0 w2@0.9 w3@0.256 f0@0.0 w1@0.9 b0@0.0 H0@0.0 "
+    "w1@0.9 f0@0.0 G0@0.0 b0@0.0 w2@0.9 f0@0.0";
+
+/* What is shared with the snapshot is written anew, and freed. */
+static const char snaps[] =
+    "w1@0.9 f0@0.0 w1@0.5 w2@0.256 S0@0.0 w1@0.9 a1@0.9 f0@0.0 r2@0.0 "
+    "w2@0.9 f0@0.0 Y0@0.0 r1@0.0 w1@0.90 w3@0.9 f0@0.0 D0@0.0 w1@0.7 w3@0.9 "
+    "f0@0.0 S0@0.0 X0@0.0 w1@0.30 f0@0.0 Y0@0.0 w1@0.1 f0@0.0";
+
 const PlantedFault planted_faults[] = {
     { "raise-before-data", "a flush raises entries before data is durable" },
     { "table-before-maps", "entries go before what maps their data" },
@@ -98,6 +109,16 @@ const PlantedFault planted_faults[] = {
       .ops = grows, .grow = true },
     { "grow-frees-early", "the old table is freed before the switch",
       .ops = grows, .grow = true },
+    { "shrink-not-lowered", "a shrink frees before it lowers",
+      .ops = shrinks, .grow = true },
+    { "snapshot-no-flush", "a snapshot's pointers are those of the last flush",
+      .ops = snaps, .snap = true },
+    { "copy-freed-early", "a table copy is freed before its snapshot is gone",
+      .ops = snaps, .snap = true },
+    { "apply-frees-early", "the old L1 table is freed before the switch",
+      .ops = snaps, .snap = true },
+    { "unmap-frees-shared", "a reset frees what a snapshot holds",
+      .ops = snaps, .snap = true, .unmap = true },
     { NULL }
 };
 

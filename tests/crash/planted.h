@@ -23,6 +23,7 @@ typedef struct PlantedFault {
     unsigned pass;
     bool extents;               /* zones of several extents */
     bool grow;                  /* the disk becomes longer */
+    bool snap;                  /* it has snapshots */
 } PlantedFault;
 
 /* Empty in the program that holds the driver as it is shipped */

@@ -13,6 +13,7 @@
 #include "qemu/main-loop.h"
 #include "block/block-global-state.h"
 #include "block/block-io.h"
+#include "block/snapshot.h"
 #include "block/zone-errors.h"
 #include "workload.h"
 
@@ -42,6 +43,7 @@ static const struct {
     { "ext", offsetof(Config, ext) },
     { "fua", offsetof(Config, fua) },
     { "grow", offsetof(Config, grow) },
+    { "snap", offsetof(Config, snap) },
 };
 
 static uint32_t *config_field(const Config *c, unsigned i)
@@ -86,7 +88,7 @@ const char *const axis_name[] = {
     "base", "capacity", "short last zone", "conventional", "limit 1",
     "limit 2", "cluster 4K", "cluster 2M", "extended L2", "encryption",
     "discard=unmap", "writethrough", "second pass", "many zones", "one by one",
-    "extents", "no FUA", "growth",
+    "extents", "no FUA", "growth", "snapshots",
 };
 const unsigned nr_axes = ARRAY_SIZE(axis_name);
 
@@ -154,6 +156,9 @@ static void config_vary(Config *c, unsigned axis, Rnd *r)
         c->grow = 1 + rnd(r, c->size / c->zsize);
         c->grow = c->grow * c->zsize - (rnd(r, 2) ? 0 : 16 * SECTOR);
         break;
+    case 18:
+        c->snap = 1;
+        break;
     }
 }
 
@@ -170,7 +175,7 @@ static bool pair_exists(unsigned a, unsigned b)
     }
     /* One limit or the other; subclusters need 16 KiB */
     return !(a == 4 && b == 5) && !(a == 6 && b == 8) && !(a == 8 && b == 13) &&
-           !(a == 8 && b == 15);
+           !(a == 8 && b == 15) && !(a == 17 && b == 18);
 }
 
 static unsigned pick_axes(unsigned n, unsigned axes[2])
@@ -423,6 +428,12 @@ Workload *workload_generate(const Config *cfg, uint64_t seed, unsigned nr)
         if (cfg->grow && i == nr / 3) {
             add_op(w, 'G', 0, 0, 0);
         }
+        if (cfg->grow && cfg->grow % cfg->zsize == 0 && i == 3 * nr / 4) {
+            add_op(w, 'H', 0, 0, 0);
+        }
+        if (cfg->snap && i && i * 8 / nr != (i - 1) * 8 / nr) {
+            add_op(w, "-SYYDSYD"[i * 8 / nr], 0, 0, 0);
+        }
         unsigned zn = hot[rnd(&r, 3) ? rnd(&r, MIN(nr_hot, 2)) :
                           rnd(&r, nr_hot)];
         unsigned cap = z[zn].capacity / SECTOR;
@@ -644,7 +655,7 @@ Workload *workload_parse(const char *text, char **why)
             continue;
         }
         if (sscanf(*p, "%c%u@%u.%u", &op.c, &op.zone, &op.at, &op.n) != 4 ||
-            !strchr("wWaAzZdflocFrPQXCbG", op.c) || op.zone >= zones) {
+            !strchr("wWaAzZdflocFrPQXCbGHSYD", op.c) || op.zone >= zones) {
             *why = g_strdup_printf("Bad operation '%s'", *p);
             goto bad;
         }
@@ -681,6 +692,7 @@ struct Runner {
     unsigned next;
     uint32_t size;              /* of the disk, bytes */
     bool gone;                  /* ... which answers nothing any more */
+    bool snapshot;              /* there is one */
     uint64_t failed_idle;       /* when nothing was in flight last */
     char *why;
 };
@@ -913,6 +925,97 @@ static bool fill_request(Runner *rn, const GenOp *g, OracleOp *op)
     }
 }
 
+/* The disk becomes shorter again: for the zones that go it is a reset. */
+static void run_shrink(Runner *rn)
+{
+    Run *run = rn->run;
+    uint32_t size = rn->w->cfg.grow;
+    unsigned first = size / rn->w->cfg.zsize;
+    OracleOp op = {
+        .id = rn->next, .type = ORACLE_RESET, .first = first,
+        .nr = run->nr_zones - first, .offset = size,
+        .bytes = rn->w->cfg.size - size,
+    };
+    BlockDriverState *bs = blk_bs(rn->blk);
+    MemSlot *slot = &memslot[0];
+    bool delay = slot->delay;
+
+    if (rn->size == size) {
+        return;
+    }
+    slot->delay = false;
+    op.submit = run->shrinks = memfile_tick();
+    bdrv_drained_begin(bs);
+    op.ret = blk_truncate(rn->blk, size, true, PREALLOC_MODE_OFF, 0, NULL);
+    bdrv_drained_end(bs);
+    op.ack = memfile_tick();
+    slot->delay = delay;
+    if (op.ret < 0) {
+        rn->why = g_strdup_printf("the disk cannot become shorter: %s",
+                                  strerror(-op.ret));
+        return;
+    }
+    run->shrunk = op.ack;
+    rn->size = size;
+    for (unsigned i = first; i < run->nr_zones; i++) {
+        rn->wp[i] = run->zones[i].start;
+    }
+    g_array_append_val(run->ops, op);
+}
+
+/*
+ * On the snapshot.  It polls to its end, so the file answers at once; and all
+ * is done when it returns.
+ */
+static void run_snapshot_op(Runner *rn, const GenOp *g)
+{
+    BlockDriverState *bs = blk_bs(rn->blk);
+    MemSlot *slot = &memslot[0];
+    OracleOp op = { .id = rn->next, .type = ORACLE_OTHER };
+    SnapEvent event = { .c = g->c, .op = rn->run->ops->len };
+    QEMUSnapshotInfo sn = { .name = SNAPSHOT_NAME };
+    uint64_t failed = slot->failed;
+    bool delay = slot->delay;
+    Error *err = NULL;
+
+    if (rn->snapshot == (g->c == 'S')) {
+        return;
+    }
+    slot->delay = false;
+    op.submit = memfile_tick();
+    bdrv_graph_rdlock_main_loop();
+    switch (g->c) {
+    case 'S':
+        op.ret = bdrv_snapshot_create(bs, &sn);
+        break;
+    case 'D':
+        op.ret = bdrv_snapshot_delete(bs, NULL, SNAPSHOT_NAME, &err);
+        break;
+    }
+    bdrv_graph_rdunlock_main_loop();
+    if (g->c == 'Y') {
+        op.ret = bdrv_snapshot_goto(bs, SNAPSHOT_NAME, &err);
+        for (unsigned i = 0; op.ret == 0 && i < rn->run->nr_zones; i++) {
+            rn->unsure[i] = true;
+        }
+        resync(rn);
+    }
+    error_free(err);
+    op.ack = memfile_tick();
+    op.failures = slot->failed - failed;
+    op.type = g->c == 'S' && op.ret == 0 ? ORACLE_FLUSH : ORACLE_OTHER;
+    slot->delay = delay;
+    event.gone = !blk_is_inserted(rn->blk);
+    event.there = bdrv_snapshot_find(bs, &sn, SNAPSHOT_NAME) >= 0;
+    rn->snapshot = event.there;
+    g_array_append_val(rn->run->ops, op);
+    g_array_append_val(rn->run->snaps, event);
+    if (op.ret < 0 && !op.failures && op.ret != -ENOMEDIUM && !rn->why) {
+        rn->why = g_strdup_printf("request %u (%c) failed for no reason: %s",
+                                  op.id, g->c, strerror(-op.ret));
+    }
+}
+
 static void submit_next(Runner *rn)
 {
     const GenOp *g = &g_array_index(rn->w->ops, GenOp, rn->next);
@@ -920,6 +1023,14 @@ static void submit_next(Runner *rn)
     ReqState *rq;
     Coroutine *co;
 
+    if (g->c == 'H') {
+        run_shrink(rn);
+        return;
+    }
+    if (strchr("SYD", g->c)) {
+        run_snapshot_op(rn, g);
+        return;
+    }
     if (!fill_request(rn, g, &op)) {
         return;
     }
@@ -964,6 +1075,9 @@ static bool may_submit(Runner *rn)
         }
         rn->next++;
         return may_submit(rn);
+    }
+    if (strchr("SYDH", g->c)) {
+        return !rn->in_flight;
     }
     /* A wide operation takes its zones at once only if none is taken. */
     if (is_wide(g->c) && rn->mgmt_in_flight) {
@@ -1085,7 +1199,8 @@ Run *workload_run(const Workload *w, char **why)
     run->zones = config_zones(&w->cfg);
     run->nr_zones = config_nr_zones(&w->cfg);
     run->ops = g_array_new(false, true, sizeof(OracleOp));
-    run->grown = ORACLE_NEVER;
+    run->snaps = g_array_new(false, true, sizeof(SnapEvent));
+    run->grown = run->shrinks = run->shrunk = ORACLE_NEVER;
     rn.size = w->cfg.grow ?: w->cfg.size;
     rn.wp = g_new0(uint64_t, run->nr_zones);
     rn.unsure = g_new0(bool, run->nr_zones);
@@ -1153,6 +1268,7 @@ void run_free(Run *r)
         g_free((void *)run_op(r, i)->data);
     }
     g_array_free(r->ops, true);
+    g_array_free(r->snaps, true);
     g_free(r->zones);
     g_free(r->final);
     memimg_free(r->base);

@@ -29,6 +29,7 @@ typedef struct Config {
     uint32_t ext;               /* mapped ahead at once; 0: as by default */
     uint32_t fua;               /* the file knows FUA */
     uint32_t grow;              /* its size before it becomes longer; 0: size */
+    uint32_t snap;              /* with snapshots */
 } Config;
 
 /*
@@ -41,7 +42,8 @@ typedef struct Config {
  *   o c  open, close               F r  finish, reset
  *   P Q  finish, reset a range     X    reset all
  *   C    close all (virtio's)      b    wait until nothing is in flight
- *   G    grow to the size of the config
+ *   G H  grow to the size of the config, shrink to that before it
+ *   S    take the snapshot           Y D  apply, delete it
  *
  * The place counts in conventional zones and for reads; elsewhere a write
  * goes where the write pointer is expected to be.
@@ -91,11 +93,20 @@ Workload *workload_copy(const Workload *w);
 char *workload_format(const Workload *w);
 Workload *workload_parse(const char *text, char **why);
 
+/* An operation on the image's only snapshot, alone in flight */
+typedef struct SnapEvent {
+    char c;
+    unsigned op;                /* its place in Run.ops */
+    bool there;                 /* the snapshot, after it */
+    bool gone;                  /* the disk, which answers nothing any more */
+} SnapEvent;
+
 /* What a run of a workload left to be judged. */
 typedef struct Run {
     OracleZone *zones;
     unsigned nr_zones;
     GArray *ops;                /* OracleOp */
+    GArray *snaps;              /* SnapEvent */
     uint64_t *final;            /* write pointers before the close */
     MemImg *base;               /* the file before the first operation */
     int end;                    /* time after the last operation's answer */
@@ -103,6 +114,8 @@ typedef struct Run {
     bool close_failed;
     int grows;                  /* when it was asked to become longer */
     int grown;                  /* when that was answered; or ORACLE_NEVER */
+    int shrinks;                /* the same for shorter; or ORACLE_NEVER */
+    int shrunk;
     uint64_t file_ops[FOP__MAX + 1];
 } Run;
 
@@ -118,5 +131,7 @@ BlockBackend *image_open(const Config *cfg, unsigned slot, bool writable,
                          Error **errp);
 /* Make a new image for @cfg in @slot. */
 bool image_create(const Config *cfg, unsigned slot, Error **errp);
+/* The name of the snapshot */
+#define SNAPSHOT_NAME   "snap"
 
 #endif

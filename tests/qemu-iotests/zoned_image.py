@@ -21,6 +21,7 @@ INCOMPAT_DIRTY = 1 << 0
 INCOMPAT_CORRUPT = 1 << 1
 INCOMPAT_DATA_FILE = 1 << 2
 INCOMPAT_ZONED = 1 << 5
+INCOMPAT_ZONED_SNAPSHOTS = 1 << 6
 COMPAT_LAZY_REFCOUNTS = 1 << 0
 AUTOCLEAR_BITMAPS = 1 << 0
 
@@ -237,6 +238,46 @@ class Parsed:
                          data[i + 2:i + 48].rstrip(b'\0').decode())
                         for i in range(0, len(data), 48)]
         return []
+
+
+class Snapshot:
+    """An entry of the snapshot table, and what stands in its table copy."""
+
+    HEAD = struct.Struct('>QIHHIIQII')
+
+    def __init__(self, data: bytes, offset: int, zone_size: int) -> None:
+        self.head = self.HEAD.unpack_from(data, offset)
+        self.extra_offset = offset + self.HEAD.size
+        names = self.extra_offset + self.head[8]
+        self.extra = data[self.extra_offset:names]
+        self.id = data[names:names + self.head[2]]
+        self.end = names + self.head[2] + self.head[3]
+        self.name = data[names + self.head[2]:self.end].decode()
+        self.disk_size = struct.unpack_from('>Q', self.extra, 8)[0]
+        self.copy = 0
+        self.table: List[int] = []
+        if len(self.extra) >= 32:
+            self.copy = struct.unpack_from('>Q', self.extra, 24)[0]
+            self.table = list(struct.unpack_from(
+                f'>{div_up(self.disk_size, zone_size)}Q', data, self.copy))
+
+    @classmethod
+    def all(cls, path: str) -> List['Snapshot']:
+        parsed = Parsed(path)
+        with open(path, 'rb') as f:
+            data = f.read()
+        found: List['Snapshot'] = []
+        offset = parsed.header['snapshots_offset']
+        for _ in range(parsed.header['nb_snapshots']):
+            found.append(cls(data, offset, parsed.zones['zone_size']))
+            offset = found[-1].end + -found[-1].end % 8
+        return found
+
+    def pack(self, extra: bytes) -> bytes:
+        """The entry with other extra data"""
+        entry = self.HEAD.pack(*self.head[:8], len(extra)) + extra + self.id + \
+            self.name.encode()
+        return entry + bytes(-len(entry) % 8)
 
 
 def poke(path: str, offset: int, data: bytes) -> None:

@@ -1020,7 +1020,7 @@ static void check_grow(bool used)
 
     g_assert_true(zone_rules_reserve(zr, 8));
     g_assert_cmphex(state(zr, 3), ==, FU);
-    zone_rules_grow(zr, 8 * ZONE, 8, more);
+    zone_rules_resize(zr, 8 * ZONE, 8, more);
     g_assert_cmphex(state(zr, 0), ==, EM);
     g_assert_cmphex(state(zr, 1), ==, IO);
     g_assert_cmphex(state(zr, 2), ==, used ? IO : CL);
@@ -1050,6 +1050,106 @@ static void test_grow_used(void)
 static void test_grow_at_rest(void)
 {
     check_grow(false);
+}
+
+/* The disk gets @size bytes; one disk at a time. */
+static void resize(ZoneRules *zr, uint64_t size)
+{
+    static uint64_t rest[2][16];
+    static unsigned turn;
+    uint64_t *now = rest[turn++ % 2];
+    uint32_t nr = (size + ZONE - 1) / ZONE;
+    uint32_t i;
+
+    g_assert_cmpuint(nr, <=, ARRAY_SIZE(rest[0]));
+    for (i = 0; i < nr; i++) {
+        now[i] = i < zone_rules_geometry(zr)->nr_zones ? at(i) + wp(zr, i)
+                                                       : at(i);
+    }
+    g_assert_true(zone_rules_reserve(zr, nr));
+    zone_rules_resize(zr, size, nr, now);
+    g_assert_cmpuint(zone_rules_geometry(zr)->nr_zones, ==, nr);
+    g_assert_cmpuint(zone_rules_geometry(zr)->disk_size, ==, size);
+}
+
+/* What lies beyond a smaller size goes. */
+static void cut(ZoneRules *zr, uint32_t i, uint64_t pointer)
+{
+    g_assert_true(zone_op_begin(zr, ZONE_OP_RESET, 0, i));
+    zone_op_cut(zr, i, at(i) + pointer);
+    g_assert_cmpuint(wp(zr, i), ==, pointer);
+}
+
+static void test_cut(void)
+{
+    ZoneRules *zr = new_rules(0, 0);
+    uint32_t generation;
+
+    put(zr, A, CAP);
+    put(zr, B, 2 * PART);
+    put(zr, C, 2 * PART);
+    g_assert_cmpint(op_one(zr, ZONE_OP_OPEN, C), ==, 0);
+    g_assert_cmpint(op_one(zr, ZONE_OP_OPEN, D), ==, 0);
+    generation = zone_rules_generation(zr, A);
+    cut(zr, A, PART);
+    g_assert_cmpuint(zone_rules_generation(zr, A), !=, generation);
+    g_assert_cmpuint(zone_rules_frontier(zr, A), ==, at(A) + PART);
+    g_assert_cmpint(state(zr, A), ==, CL);
+    cut(zr, B, PART);
+    g_assert_cmpint(state(zr, B), ==, IO);
+    cut(zr, C, PART);
+    g_assert_cmpint(state(zr, C), ==, EO);
+    cut(zr, D, 0);
+    g_assert_cmpint(state(zr, D), ==, EM);
+    cut(zr, C, 0);
+    g_assert_cmpint(state(zr, C), ==, EM);
+    g_assert_cmpuint(zone_rules_nr_active(zr), ==, 2);
+    put(zr, A, PART);
+    g_assert_cmpuint(wp(zr, A), ==, 2 * PART);
+    zone_rules_free(zr);
+}
+
+static void test_shrink(void)
+{
+    ZoneRules *zr = new_rules(0, 0);
+
+    put(zr, A, CAP);
+    put(zr, B, 2 * PART);
+    put(zr, D, PART);
+    lose(zr, begin_next(zr, E, PART));
+    g_assert_cmpint(op_one(zr, ZONE_OP_RESET, E), ==, 0);
+    cut(zr, D, 0);
+    cut(zr, B, PART);
+    resize(zr, at(B) + PART);
+    /* What is left of B is full, though it was open. */
+    g_assert_cmpint(state(zr, B), ==, FU);
+    g_assert_cmpint(state(zr, A), ==, FU);
+    g_assert_cmpuint(zone_rules_nr_active(zr), ==, 0);
+    refuse_write(zr, at(B) + PART - 512, 512, BLK_ZONE_ERR_FULL);
+
+    resize(zr, 8 * ZONE);
+    g_assert_cmpint(state(zr, B), ==, CL);
+    g_assert_cmpint(state(zr, D), ==, EM);
+    g_assert_cmpuint(zone_rules_nr_active(zr), ==, 1);
+    put(zr, D, PART);
+    put(zr, E, PART);
+    put(zr, B, PART);
+    g_assert_cmpuint(zone_rules_nr_open(zr), ==, 3);
+    zone_rules_free(zr);
+}
+
+/* The last zone that stays is open, and not at its new capacity. */
+static void test_shrink_open_zone(void)
+{
+    ZoneRules *zr = new_rules(0, 0);
+
+    put(zr, B, PART);
+    resize(zr, at(B) + 2 * PART);
+    g_assert_cmpint(state(zr, B), ==, IO);
+    put(zr, B, PART);
+    g_assert_cmpint(state(zr, B), ==, FU);
+    refuse_write(zr, at(B) + 2 * PART - 512, 1024, BLK_ZONE_ERR_FULL);
+    zone_rules_free(zr);
 }
 
 static void test_errors_are_told_apart(void)
@@ -1124,6 +1224,9 @@ int main(int argc, char **argv)
         { "geometry/a-million-zones", test_a_million_zones },
         { "geometry/grow/used", test_grow_used },
         { "geometry/grow/at-rest", test_grow_at_rest },
+        { "geometry/cut", test_cut },
+        { "geometry/shrink", test_shrink },
+        { "geometry/shrink/within-an-open-zone", test_shrink_open_zone },
     };
     size_t k;
 
