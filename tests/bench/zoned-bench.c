@@ -26,6 +26,7 @@
 #include "qemu/module.h"
 #include "qemu/timer.h"
 #include "block/block_int.h"
+#include "block/snapshot.h"
 #include "system/block-backend.h"
 #include "../crash/memfile.h"
 #include "../crash/rnd.h"
@@ -448,6 +449,29 @@ static void step_flush(Step *s)
     s->ops = 1;
 }
 
+/* Take the snapshot "snap", or (@apply) go back to it. */
+static void step_snapshot(Step *s, bool apply)
+{
+    QEMUSnapshotInfo info = { .name = "snap" };
+    Error *err = NULL;
+    int ret;
+
+    no_more_args(s);
+    begin(s);
+    if (apply) {
+        ret = bdrv_snapshot_goto(blk_bs(blk), info.name, &err);
+    } else {
+        bdrv_graph_rdlock_main_loop();
+        ret = bdrv_snapshot_create(blk_bs(blk), &info);
+        bdrv_graph_rdunlock_main_loop();
+    }
+    end(s);
+    if (ret < 0) {
+        die("%s: %s", s->text, err ? error_get_pretty(err) : strerror(-ret));
+    }
+    s->ops = 1;
+}
+
 /*
  * bs=BYTES, count=N, depth=N; flush: one after each request (depth 1).
  * Writes and appends: at=ZONE to begin with, zones=N that take turns.
@@ -611,6 +635,8 @@ static void run_step(Step *s)
         step_flush(s);
     } else if (!strcmp(s->name, "report")) {
         step_report(s);
+    } else if (!strcmp(s->name, "snapshot") || !strcmp(s->name, "apply")) {
+        step_snapshot(s, s->name[0] == 'a');
     } else {
         for (size_t i = 0; i < ARRAY_SIZE(zone_op); i++) {
             if (zone_op[i] && !strcmp(s->name, zone_op[i])) {
@@ -636,7 +662,7 @@ static void usage(FILE *to)
 "  --option NAME=VALUE  of the qcow2 node\n"
 "  --fua                the file in memory knows FUA\n"
 "Steps:\n"
-"  open  close  flush  report  memory\n"
+"  open  close  flush  report  memory  snapshot  apply\n"
 "  write|append:bs=N,count=N,depth=N,zones=N,at=ZONE,flush\n"
 "  read:bs=N,count=N,depth=N,span=N,random\n"
 "  zone-open|zone-close|finish|reset:at=ZONE,zones=N,step=N  (none: all)\n");

@@ -3,8 +3,9 @@
 """Whole zoned images, mutated, under the tools of the sanitizer build.
 
 Valid images of several kinds are made and filled by the tools themselves;
-then one part of a copy is mutated (header, zoned extension, table, L1, L2 or
-refcounts) and the copy is used, checked and repaired.  Whatever it holds, no
+then one part of a copy is mutated (header, zoned extension, table, L1, L2,
+refcounts, entries of snapshots or their copies of the table) and the copy is
+used, checked and repaired.  Whatever it holds, no
 tool may crash, hang, or fall foul of a sanitizer; and where only refcounts
 were mutated, a repair loses no byte below a write pointer.
 
@@ -30,21 +31,23 @@ sys.path.insert(0, os.path.join(HERE, os.pardir, os.pardir, 'qemu-iotests'))
 from places import ASAN_BUILD                                # noqa: E402
 from reports import REPORT, quoted                                   # noqa: E402
 from tap import Tap, say                                     # noqa: E402
-from zoned_image import EXT_ZONED, Parsed                    # noqa: E402
+from zoned_image import EXT_ZONED, Parsed, Snapshot          # noqa: E402
 
 SECONDS = 300
 JOBS = min(4, len(os.sched_getaffinity(0)))
 # Largest piece of memory: QEMU's check takes two bytes for each cluster up to
 # the last one that a refcount table names.  That it fails then is fine.
 MEGABYTES = 256
-PARTS = ('header', 'extension', 'table', 'l1', 'l2', 'refcounts')
+PARTS = ('header', 'extension', 'table', 'l1', 'l2', 'refcounts', 'snapshots',
+         'copies')
 # Which part the n-th image has mutated; most of the first three are refused.
 TURNS = PARTS + ('l2', 'refcounts')
 # Status of "qemu-img check": clean, failed, corrupt, leaks, and not supported
 CHECKED = (0, 1, 2, 3, 63)
 ASSERTION = re.compile(r'Assertion|assertion failed')
 
-# Options of -o, size, and commands that fill it: zone size is 1 MiB
+# Options of -o, size, and commands that fill it, before and (if it has one)
+# after a snapshot: zone size is 1 MiB
 KINDS = (
     ('', '8M', ('write -P 1 0 256k', 'write -P 2 1M 64k',
                 'write -P 3 5M 1M')),
@@ -57,7 +60,13 @@ KINDS = (
      ('write -P 1 0 6k', 'write -P 2 3M 96k')),
     ('cluster_size=512,refcount_bits=1', '2M', ('write -P 1 0 8k',
                                                 'write -P 2 1M 512')),
+    ('zone.conventional_zones=1', '6M',
+     ('write -P 1 64k 64k', 'write -P 2 2M 100k', 'write -P 3 4M 1M'),
+     ('write -P 4 100k 64k', 'write -P 5 2148k 64k', 'zone_reset 4M 1M')),
+    ('cluster_size=4k', '4M', ('write -P 1 0 20k', 'write -P 2 3M 4k'),
+     ('zone_reset 0 1M', 'write -P 3 0 8k', 'write -P 4 1M 40k')),
 )
+SNAPSHOT = 'snap'
 USE = ('zone_report 0 99', 'read 0 1M', 'read 1M 1M', 'write -P 9 0 64k',
        'write -P 9 3M 64k', 'flush', 'zone_append -p 1M 4k',
        'zone_reset 1M 1M', 'zone_finish 2M 1M', 'zone_open 3M 1M',
@@ -89,12 +98,16 @@ def use(path, commands, *options):
 
 
 def make_image(path, kind):
-    options, size, fill = KINDS[kind]
+    options, size, fill, *more = KINDS[kind]
     options = 'zoned=on,zone.size=1M' + (',' + options if options else '')
     status, output = tool('qemu-img', 'create', '-f', 'qcow2', '-o', options,
                           path, size)
     if status == 0:
         status, output = use(path, fill)
+    if status == 0 and more:
+        status, output = tool('qemu-img', 'snapshot', '-c', SNAPSHOT, path)
+    if status == 0 and more:
+        status, output = use(path, more[0])
     return status == 0 and 'failed' not in output, output
 
 
@@ -123,6 +136,11 @@ class Layout:
         block, = struct.unpack_from('>Q', data, head['refcount_table_offset'])
         used = (len(data) // cluster + 8) * (1 << head['refcount_order'])
         self.part['refcounts'].append((block, min(cluster, used // 8 + 1)))
+        for snapshot in Snapshot.all(path):
+            # With the data beyond the fixed part
+            self.part['snapshots'] = [(head['snapshots_offset'],
+                                       40 + len(snapshot.extra))]
+            self.part['copies'] = [(snapshot.copy, 8 * len(snapshot.table))]
         self.cluster = cluster
         self.length = len(data)
 
@@ -201,7 +219,8 @@ class Run:
         """One image; several threads are in here at once."""
         rng = random.Random(f'{self.seed} {number}')
         part = TURNS[number % len(TURNS)]
-        valid, layout, content = rng.choice(self.kinds)
+        valid, layout, content = rng.choice(
+            [kind for kind in self.kinds if part in kind[1].part])
         path = os.path.join(self.folder, f'image-{number}')
         shutil.copyfile(valid, path)
         mutate(path, layout, part, rng)
@@ -215,6 +234,17 @@ class Run:
         if opened:
             self.count[f'{part} opened'] += 1
             self.count['opened'] += 1
+        if 'copies' in layout.part:
+            for what in (('convert', '-l', SNAPSHOT, '-f', 'qcow2', '-O',
+                          'raw', used, used + '.raw'),
+                         ('snapshot', '-a', SNAPSHOT, used),
+                         ('snapshot', '-c', 'more', used),
+                         ('snapshot', '-d', SNAPSHOT, used)):
+                status, output = tool('qemu-img', *what)
+                self.judge(number, f'{part}: {what[:3]}', status, output,
+                           (0, 1))
+            if os.path.exists(used + '.raw'):
+                os.unlink(used + '.raw')
         status, output = tool('qemu-img', 'check', '-f', 'qcow2', path)
         self.judge(number, f'{part}: check', status, output, CHECKED)
         self.count[f'check {status}'] += 1
