@@ -273,69 +273,6 @@ int coroutine_fn qcow2_zoned_create(BlockDriverState *bs,
     return ret;
 }
 
-static bool get_limit(QemuOpts *opts, const char *name, uint32_t *limit,
-                      Error **errp)
-{
-    uint64_t num = qemu_opt_get_number(opts, name, *limit);
-
-    if (num > UINT32_MAX) {
-        error_setg(errp, "Option '%s=%" PRIu64 "' must be a number from 0 to %"
-                   PRIu32, name, num, UINT32_MAX);
-        return false;
-    }
-    *limit = num;
-    return true;
-}
-
-int qcow2_zoned_amend(BlockDriverState *bs, QemuOpts *opts, Error **errp)
-{
-    BDRVQcow2State *s = bs->opaque;
-    Qcow2ZonedHeader *h = s->zoned_header;
-    Qcow2ZonedHeader old, new;
-    const char *first;
-    uint32_t open, active;
-    int ret;
-
-    first = qemu_opt_find(opts, BLOCK_OPT_ZONE_MAX_ACTIVE) ?
-            BLOCK_OPT_ZONE_MAX_ACTIVE : BLOCK_OPT_ZONE_MAX_OPEN;
-    if (!qemu_opt_find(opts, first)) {
-        return 0;
-    }
-    if (!h || !h->zoned) {
-        error_setg(errp, "Option '%s' needs a zoned image", first);
-        return -EINVAL;
-    }
-
-    old = new = *h;
-    if (!get_limit(opts, BLOCK_OPT_ZONE_MAX_ACTIVE, &new.max_active, errp) ||
-        !get_limit(opts, BLOCK_OPT_ZONE_MAX_OPEN, &new.max_open, errp) ||
-        !qcow2_zoned_options_check(&new, bs->total_sectors * BDRV_SECTOR_SIZE,
-                                   s->cluster_size, errp)) {
-        return -EINVAL;
-    }
-
-    *h = new;
-    ret = qcow2_update_header(bs);
-    if (ret >= 0) {
-        ret = bdrv_flush(bs->file->bs);
-    }
-    if (ret < 0) {
-        *h = old;
-        error_setg_errno(errp, -ret, "Could not write the limits of the zones "
-                         "to the image header");
-        return ret;
-    }
-
-    if (new.max_active && !qcow2_zoned_zone_counts(bs, &open, &active) &&
-        active > new.max_active) {
-        warn_report(BLOCK_OPT_ZONE_MAX_ACTIVE "=%" PRIu32 " is less than the "
-                    "%" PRIu32 " zones that are active: no other zone can be "
-                    "activated before so many are reset or finished",
-                    new.max_active, active);
-    }
-    return 0;
-}
-
 ImageInfoSpecificQCow2Zone *qcow2_zoned_get_info(BlockDriverState *bs)
 {
     BDRVQcow2State *s = bs->opaque;

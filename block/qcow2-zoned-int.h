@@ -172,7 +172,7 @@ zoned_write_new_table(BlockDriverState *bs, const Qcow2ZonedHeader *h,
  */
 int coroutine_mixed_fn GRAPH_RDLOCK
 zoned_switch(BlockDriverState *bs, const ZonedSwitch *n, Error **errp);
-/* All filters above show as many zones as @bs. */
+/* All filters above show the number of zones and the limits of @bs. */
 void GRAPH_RDLOCK zoned_tell_filters(BlockDriverState *bs);
 
 /* Make everything that was written to the image so far durable. */

@@ -83,7 +83,6 @@ int coroutine_fn qcow2_zoned_set_size(BlockDriverState *bs, int64_t disk_size,
 {
     BDRVQcow2State *s = bs->opaque;
     Qcow2Zoned *z = zoned_state(bs);
-    /* Of the two, this one has limits that were amended. */
     g_auto(ZonedSwitch) n = {
         .what = "size",
         .hdr = *s->zoned_header,

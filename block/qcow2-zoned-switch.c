@@ -133,7 +133,6 @@ zoned_switch(BlockDriverState *bs, const ZonedSwitch *n, Error **errp)
     return ret;
 }
 
-/* All filters above show as many zones. */
 void GRAPH_RDLOCK zoned_tell_filters(BlockDriverState *bs)
 {
     BdrvChild *c;
@@ -144,6 +143,8 @@ void GRAPH_RDLOCK zoned_tell_filters(BlockDriverState *bs)
             BlockDriverState *parent = c->opaque;
 
             parent->bl.nr_zones = bs->bl.nr_zones;
+            parent->bl.max_active_zones = bs->bl.max_active_zones;
+            parent->bl.max_open_zones = bs->bl.max_open_zones;
             zoned_tell_filters(parent);
         }
     }

@@ -23,6 +23,7 @@
 #include "qapi/qapi-types-block-core.h"
 
 struct QCowHeader;
+struct Qcow2ZoneAmendOptions;
 
 /*
  * Read the extension of @len bytes at @offset of the image file.  Returns 0 or
@@ -102,13 +103,21 @@ qcow2_zoned_create(BlockDriverState *bs, const Qcow2ZonedHeader *h,
 
 /*
  * Change the limits that @opts of "qemu-img amend" names, if any: the others
- * stay.  The image header has them, durably, on return; the node keeps those
- * that it was opened with, so nothing else may use it.  A limit below what is
- * active now is a warning.  Called without s->lock.  Returns 0 or a negative
- * errno; nothing has changed then, as far as the write can be told.
+ * stay.  They are in the image header, durably, and in force on return.  A
+ * limit below what is active now is a warning.  Called without s->lock; nothing
+ * else uses the image.  Returns 0 or a negative errno; nothing has changed
+ * then, as far as the write can be told.
  */
 int GRAPH_RDLOCK
 qcow2_zoned_amend(BlockDriverState *bs, QemuOpts *opts, Error **errp);
+/*
+ * The same for x-blockdev-amend, in the node's AioContext; requests may be in
+ * flight.  A limit is not lowered while any parent may write to the node.
+ */
+int coroutine_fn GRAPH_RDLOCK
+qcow2_zoned_co_amend(BlockDriverState *bs,
+                     const struct Qcow2ZoneAmendOptions *opts,
+                     Error **errp);
 
 /*
  * qemu-img check, in the order in which it is called:

@@ -381,6 +381,14 @@ void zone_op_cut(ZoneRules *zr, uint32_t i, uint64_t wp);
 void zone_rules_resize(ZoneRules *zr, uint64_t disk_size, uint32_t nr_zones,
                        const uint64_t *rest);
 
+/*
+ * Other limits, 0 for none.  If more zones are open than may be, those written
+ * longest ago are closed, and then those that were opened.  More zones may be
+ * active than the limit allows; no other is activated then.
+ */
+void zone_rules_set_limits(ZoneRules *zr, uint32_t max_active,
+                           uint32_t max_open);
+
 #ifdef ZONE_VERIFY
 /* How often any zone was looked at, so far; for tests */
 uint64_t zone_rules_looks(const ZoneRules *zr);

@@ -522,7 +522,8 @@ static const char growing[] =
     "r1@0.0 w1@0.250 w3@0.250 w4@0.120 f0@0.0 F1@0.0 a3@0.2 W4@0.5 r3@0.0 "
     "w3@0.20 f0@0.0 Q3@0.2 w3@0.1 w4@0.1 f0@0.0 r1@0.0 w1@0.5 w1@0.5 f0@0.0 "
     "F3@0.0 f0@0.0 w4@0.9 W4@0.9 f0@0.0 r4@0.0 w4@0.9 f0@0.0 w2@0.9 f0@0.0 "
-    "r2@0.0 w2@0.9 f0@0.0 F2@0.0 r3@0.0 w3@0.5 f0@0.0";
+    "r2@0.0 w2@0.9 f0@0.0 F2@0.0 r3@0.0 w3@0.5 f0@0.0 H0@0.0 w1@0.3 f0@0.0 "
+    "w2@0.2 f0@0.0";
 
 /* A snapshot is taken, applied and deleted, over data that it shares */
 static const char snapshots[] =

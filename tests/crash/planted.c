@@ -113,6 +113,8 @@ const PlantedFault planted_faults[] = {
       .ops = shrinks, .grow = true },
     { "snapshot-no-flush", "a snapshot's pointers are those of the last flush",
       .ops = snaps, .snap = true },
+    { "copy-after-entry", "a table copy is written when its snapshot is there",
+      .ops = snaps, .snap = true },
     { "copy-freed-early", "a table copy is freed before its snapshot is gone",
       .ops = snaps, .snap = true },
     { "apply-frees-early", "the old L1 table is freed before the switch",

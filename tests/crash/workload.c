@@ -925,7 +925,25 @@ static bool fill_request(Runner *rn, const GenOp *g, OracleOp *op)
     }
 }
 
-/* The disk becomes shorter again: for the zones that go it is a reset. */
+/* Is nothing in the zones from @first on? */
+static bool are_empty(Runner *rn, unsigned first)
+{
+    unsigned nr = rn->run->nr_zones;
+    g_autofree BlockZoneDescriptor *zd = g_new0(BlockZoneDescriptor, nr);
+
+    if (blk_zone_report(rn->blk, 0, &nr, zd) < 0) {
+        return false;
+    }
+    while (first < nr && zd[first].wp == zd[first].start) {
+        first++;
+    }
+    return first == nr;
+}
+
+/*
+ * The disk becomes shorter again: for the zones that go it is a reset, which
+ * may have been done also where the rest fails.
+ */
 static void run_shrink(Runner *rn)
 {
     Run *run = rn->run;
@@ -938,6 +956,7 @@ static void run_shrink(Runner *rn)
     };
     BlockDriverState *bs = blk_bs(rn->blk);
     MemSlot *slot = &memslot[0];
+    uint64_t failed = slot->failed;
     bool delay = slot->delay;
 
     if (rn->size == size) {
@@ -949,16 +968,23 @@ static void run_shrink(Runner *rn)
     op.ret = blk_truncate(rn->blk, size, true, PREALLOC_MODE_OFF, 0, NULL);
     bdrv_drained_end(bs);
     op.ack = memfile_tick();
+    op.failures = slot->failed - failed;
     slot->delay = delay;
-    if (op.ret < 0) {
+    if (op.ret == 0) {
+        run->shrunk = op.ack;
+        rn->size = size;
+        for (unsigned i = first; i < run->nr_zones; i++) {
+            rn->wp[i] = run->zones[i].start;
+        }
+    } else if (!op.failures && op.ret != -ENOMEDIUM) {
         rn->why = g_strdup_printf("the disk cannot become shorter: %s",
                                   strerror(-op.ret));
-        return;
-    }
-    run->shrunk = op.ack;
-    rn->size = size;
-    for (unsigned i = first; i < run->nr_zones; i++) {
-        rn->wp[i] = run->zones[i].start;
+    } else {
+        op.ret = are_empty(rn, first) ? 0 : op.ret;
+        for (unsigned i = first; i < run->nr_zones; i++) {
+            rn->unsure[i] = true;
+        }
+        resync(rn);
     }
     g_array_append_val(run->ops, op);
 }
@@ -978,7 +1004,7 @@ static void run_snapshot_op(Runner *rn, const GenOp *g)
     bool delay = slot->delay;
     Error *err = NULL;
 
-    if (rn->snapshot == (g->c == 'S')) {
+    if (rn->snapshot == (g->c == 'S') || !blk_is_inserted(rn->blk)) {
         return;
     }
     slot->delay = false;

@@ -1152,6 +1152,39 @@ static void test_shrink_open_zone(void)
     zone_rules_free(zr);
 }
 
+static void test_other_limits(void)
+{
+    ZoneRules *zr = new_rules(0, 0);
+
+    put(zr, A, PART);
+    put(zr, B, PART);
+    put(zr, C, PART);
+    g_assert_cmpint(op_one(zr, ZONE_OP_OPEN, D), ==, 0);
+    g_assert_cmpint(op_one(zr, ZONE_OP_OPEN, E), ==, 0);
+
+    /* Those that were written longest ago first */
+    zone_rules_set_limits(zr, 4, 3);
+    g_assert_cmpint(state(zr, A), ==, CL);
+    g_assert_cmpint(state(zr, B), ==, CL);
+    g_assert_cmpint(state(zr, C), ==, IO);
+    g_assert_cmpint(state(zr, D), ==, EO);
+    /* Empty and opened, it is not active once it is closed. */
+    zone_rules_set_limits(zr, 4, 1);
+    g_assert_cmpint(state(zr, C), ==, CL);
+    g_assert_cmpint(state(zr, D), ==, EM);
+    g_assert_cmpint(state(zr, E), ==, EO);
+    g_assert_cmpuint(zone_rules_nr_active(zr), ==, 4);
+    refuse_write(zr, at(D), 512, BLK_ZONE_ERR_ACTIVE_LIMIT);
+
+    zone_rules_set_limits(zr, 0, 0);
+    put(zr, A, PART);
+    put(zr, B, PART);
+    put(zr, C, PART);
+    put(zr, D, PART);
+    g_assert_cmpuint(zone_rules_nr_open(zr), ==, 5);
+    zone_rules_free(zr);
+}
+
 static void test_errors_are_told_apart(void)
 {
     static const int errors[] = {
@@ -1224,6 +1257,7 @@ int main(int argc, char **argv)
         { "geometry/a-million-zones", test_a_million_zones },
         { "geometry/grow/used", test_grow_used },
         { "geometry/grow/at-rest", test_grow_at_rest },
+        { "limits/others", test_other_limits },
         { "geometry/cut", test_cut },
         { "geometry/shrink", test_shrink },
         { "geometry/shrink/within-an-open-zone", test_shrink_open_zone },
