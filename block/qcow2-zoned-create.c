@@ -103,12 +103,26 @@ static uint64_t default_zone_size(uint64_t disk_size, uint64_t cluster_size)
     return size;
 }
 
+/* Is there nothing that a zoned image cannot have? */
+static bool check_others(int version, bool backing, bool data_file, bool lazy,
+                         Error **errp)
+{
+    const char *what = version < 3 ? "version v2 (compat=0.10)" :
+                       backing ? "a backing file" :
+                       data_file ? "an external data file" :
+                       lazy ? "lazy refcounts" : NULL;
+
+    if (what) {
+        error_setg(errp, "A zoned image cannot have %s", what);
+    }
+    return !what;
+}
+
 bool qcow2_zoned_check_create(const BlockdevCreateOptionsQcow2 *opts,
                               int version, uint64_t cluster_size,
                               Qcow2ZonedHeader *h, Error **errp)
 {
     const Qcow2ZoneHostManaged *zone;
-    const char *what = NULL;
 
     *h = (Qcow2ZonedHeader) { .zoned = 0 };
     if (!opts->zone) {
@@ -117,17 +131,8 @@ bool qcow2_zoned_check_create(const BlockdevCreateOptionsQcow2 *opts,
     assert(opts->zone->mode == QCOW2_ZONE_MODEL_HOST_MANAGED);
     zone = &opts->zone->u.host_managed;
 
-    if (version < 3) {
-        what = "version v2 (compat=0.10)";
-    } else if (opts->backing_file) {
-        what = "a backing file";
-    } else if (opts->data_file) {
-        what = "an external data file";
-    } else if (opts->lazy_refcounts) {
-        what = "lazy refcounts";
-    }
-    if (what) {
-        error_setg(errp, "A zoned image cannot have %s", what);
+    if (!check_others(version, opts->backing_file, opts->data_file,
+                      opts->lazy_refcounts, errp)) {
         return false;
     }
 
@@ -187,9 +192,9 @@ bool qcow2_zoned_check_create_opts(const QDict *qdict, Error **errp)
         cluster_size, &h, errp);
 }
 
-bool qcow2_zoned_measure(QemuOpts *opts, uint64_t disk_size,
-                         uint64_t cluster_size, uint64_t *bytes,
-                         Error **errp)
+bool qcow2_zoned_measure(QemuOpts *opts, int version, bool backing,
+                         uint64_t disk_size, uint64_t cluster_size,
+                         uint64_t *bytes, Error **errp)
 {
     QDict *qdict = qemu_opts_to_qdict(opts, NULL);
     Qcow2ZonedHeader h = { .zoned = 1 };
@@ -200,6 +205,11 @@ bool qcow2_zoned_measure(QemuOpts *opts, uint64_t disk_size,
     *bytes = 0;
     if (!ok || !zoned) {
         return ok;
+    }
+    if (!check_others(version, backing, qemu_opt_get(opts, BLOCK_OPT_DATA_FILE),
+                      qemu_opt_get_bool(opts, BLOCK_OPT_LAZY_REFCOUNTS, false),
+                      errp)) {
+        return false;
     }
     h.zone_size = qemu_opt_get_size(opts, BLOCK_OPT_ZONE_SIZE,
                                     default_zone_size(disk_size,

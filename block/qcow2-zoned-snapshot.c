@@ -244,12 +244,15 @@ static int GRAPH_RDLOCK write_l1(BlockDriverState *bs, const QCowSnapshot *sn,
                                  ZonedSwitch *n, uint64_t **l1)
 {
     BDRVQcow2State *s = bs->opaque;
-    uint32_t l1_size = MAX(sn->l1_size, size_to_l1(s, sn->disk_size));
+    uint64_t l1_size = MAX(sn->l1_size, size_to_l1(s, sn->disk_size));
     size_t bytes = l1_size * L1E_SIZE;
     int64_t offset;
     uint32_t i;
     int ret;
 
+    if (l1_size > QCOW_MAX_L1_SIZE / L1E_SIZE) {
+        return -EFBIG;
+    }
     *l1 = qemu_try_blockalign0(bs->file->bs, bytes);
     if (!*l1) {
         return -ENOMEM;

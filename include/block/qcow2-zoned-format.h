@@ -86,12 +86,12 @@ bool qcow2_zoned_check_create_opts(const QDict *qdict, Error **errp);
 
 /*
  * Set *@bytes to the size of the write-pointer table (whole clusters; 0 without
- * zones) of a new image with the options @opts of -o.  Checks the zone options
- * like qcow2_zoned_check_create(), but not what else a zoned image cannot have.
+ * zones) of a new image of @version, with the options @opts of -o and (@backing)
+ * a backing file.  Checks like qcow2_zoned_check_create().
  */
-bool qcow2_zoned_measure(QemuOpts *opts, uint64_t disk_size,
-                         uint64_t cluster_size, uint64_t *bytes,
-                         Error **errp);
+bool qcow2_zoned_measure(QemuOpts *opts, int version, bool backing,
+                         uint64_t disk_size, uint64_t cluster_size,
+                         uint64_t *bytes, Error **errp);
 
 /*
  * Make the new image @bs, which has got its final size, a zoned one: write the
