@@ -277,6 +277,10 @@ zone_has_data(BlockDriverState *bs, uint32_t i)
                                            false);
     uint64_t end = qcow2_zoned_limit_wp(s->zoned_header, disk_size, i, true);
 
+    if (s->image_backing_file) {
+        /* What is there shows, too, and ends at its own pointer. */
+        return true;
+    }
     while (offset < end) {
         unsigned int bytes = MIN(end - offset, BDRV_REQUEST_MAX_BYTES);
         QCow2SubclusterType type;
@@ -660,10 +664,9 @@ check_copies(BlockDriverState *bs, BdrvCheckResult *res, BdrvCheckMode fix)
     int found = 0;
     int ret = 0;
 
-    if (s->nb_snapshots &&
-        !(s->incompatible_features & QCOW2_INCOMPAT_ZONED_SNAPSHOTS)) {
-        fprintf(stderr, "ERROR A zoned image with %u snapshots must have "
-                "incompatible feature bit %d set\n", s->nb_snapshots,
+    if (qcow2_zoned_features(bs) & ~s->incompatible_features) {
+        fprintf(stderr, "ERROR A zoned image with snapshots or a backing file "
+                "must have incompatible feature bit %d set\n",
                 QCOW2_INCOMPAT_ZONED_SNAPSHOTS_BITNR);
         found++;
         rewrite = true;
@@ -723,7 +726,6 @@ int coroutine_fn qcow2_zoned_check_table(BlockDriverState *bs,
                                          BdrvCheckResult *res,
                                          BdrvCheckMode fix, uint64_t *table)
 {
-    BDRVQcow2State *s = bs->opaque;
     const char *what;
     int ret;
 
@@ -736,7 +738,7 @@ int coroutine_fn qcow2_zoned_check_table(BlockDriverState *bs,
     }
 
     /* Not for us to take away, and the table can be right all the same */
-    what = qcow2_zoned_unsupported(bs, s->image_backing_file);
+    what = qcow2_zoned_unsupported(bs);
     if (what) {
         fprintf(stderr, "ERROR A zoned image cannot have %s: this one cannot "
                 "be opened\n", what);

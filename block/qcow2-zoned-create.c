@@ -104,11 +104,9 @@ static uint64_t default_zone_size(uint64_t disk_size, uint64_t cluster_size)
 }
 
 /* Is there nothing that a zoned image cannot have? */
-static bool check_others(int version, bool backing, bool data_file, bool lazy,
-                         Error **errp)
+static bool check_others(int version, bool data_file, bool lazy, Error **errp)
 {
     const char *what = version < 3 ? "version v2 (compat=0.10)" :
-                       backing ? "a backing file" :
                        data_file ? "an external data file" :
                        lazy ? "lazy refcounts" : NULL;
 
@@ -131,8 +129,7 @@ bool qcow2_zoned_check_create(const BlockdevCreateOptionsQcow2 *opts,
     assert(opts->zone->mode == QCOW2_ZONE_MODEL_HOST_MANAGED);
     zone = &opts->zone->u.host_managed;
 
-    if (!check_others(version, opts->backing_file, opts->data_file,
-                      opts->lazy_refcounts, errp)) {
+    if (!check_others(version, opts->data_file, opts->lazy_refcounts, errp)) {
         return false;
     }
 
@@ -192,9 +189,9 @@ bool qcow2_zoned_check_create_opts(const QDict *qdict, Error **errp)
         cluster_size, &h, errp);
 }
 
-bool qcow2_zoned_measure(QemuOpts *opts, int version, bool backing,
-                         uint64_t disk_size, uint64_t cluster_size,
-                         uint64_t *bytes, Error **errp)
+bool qcow2_zoned_measure(QemuOpts *opts, int version, uint64_t disk_size,
+                         uint64_t cluster_size, uint64_t *bytes,
+                         Error **errp)
 {
     QDict *qdict = qemu_opts_to_qdict(opts, NULL);
     Qcow2ZonedHeader h = { .zoned = 1 };
@@ -206,7 +203,7 @@ bool qcow2_zoned_measure(QemuOpts *opts, int version, bool backing,
     if (!ok || !zoned) {
         return ok;
     }
-    if (!check_others(version, backing, qemu_opt_get(opts, BLOCK_OPT_DATA_FILE),
+    if (!check_others(version, qemu_opt_get(opts, BLOCK_OPT_DATA_FILE),
                       qemu_opt_get_bool(opts, BLOCK_OPT_LAZY_REFCOUNTS, false),
                       errp)) {
         return false;
@@ -270,6 +267,7 @@ int coroutine_fn qcow2_zoned_create(BlockDriverState *bs,
         h->table_offset = offset;
         s->zoned_header = g_steal_pointer(&h);
         s->incompatible_features |= QCOW2_INCOMPAT_ZONED;
+        s->incompatible_features = qcow2_zoned_features(bs);
         ret = qcow2_update_header(bs);
     }
     if (ret >= 0) {

@@ -13,6 +13,7 @@
 #include "qemu/range.h"
 #include "qapi/error.h"
 #include "qobject/qdict.h"
+#include "qobject/qstring.h"
 #include "block/block-io.h"
 #include "block/qcow2-zoned.h"
 #include "block/qcow2-zoned-format.h"
@@ -53,21 +54,30 @@ static bool has_backing_option(const QDict *options)
 
     for (e = qdict_first(options); e; e = qdict_next(options, e)) {
         const char *key = qdict_entry_key(e);
+        const QString *node = qobject_to(QString, qdict_entry_value(e));
 
-        if (!strcmp(key, "backing") || strstart(key, "backing.", NULL)) {
+        if (strstart(key, "backing.", NULL) ||
+            (!strcmp(key, "backing") && node && *qstring_get_str(node))) {
             return true;
         }
     }
     return false;
 }
 
-const char *qcow2_zoned_unsupported(BlockDriverState *bs, bool backing)
+uint64_t qcow2_zoned_features(BlockDriverState *bs)
+{
+    BDRVQcow2State *s = bs->opaque;
+    uint64_t bit = QCOW2_INCOMPAT_ZONED_SNAPSHOTS;
+
+    return s->zoned_header && (s->nb_snapshots || s->image_backing_file) ?
+           s->incompatible_features | bit : s->incompatible_features & ~bit;
+}
+
+const char *qcow2_zoned_unsupported(BlockDriverState *bs)
 {
     BDRVQcow2State *s = bs->opaque;
 
-    if (backing) {
-        return "a backing file";
-    } else if (s->incompatible_features & QCOW2_INCOMPAT_DATA_FILE) {
+    if (s->incompatible_features & QCOW2_INCOMPAT_DATA_FILE) {
         return "an external data file";
     } else if (s->compatible_features & QCOW2_COMPAT_LAZY_REFCOUNTS) {
         return "lazy refcounts";
@@ -80,10 +90,12 @@ static bool check_unsupported(BlockDriverState *bs, const QCowHeader *header,
                               const QDict *options, Error **errp)
 {
     BDRVQcow2State *s = bs->opaque;
-    const char *what = qcow2_zoned_unsupported(bs, header->backing_file_offset);
+    const char *what = qcow2_zoned_unsupported(bs);
 
-    if (!what && has_backing_option(options)) {
-        what = "a backing file (option 'backing')";
+    if (!what && !header->backing_file_offset && has_backing_option(options)) {
+        /* What it zeroed, and did not allocate, would show that. */
+        what = "a backing file (option 'backing') that its header does not "
+               "name";
     } else if (!what && s->use_lazy_refcounts) {
         what = "lazy refcounts (option 'lazy-refcounts')";
     }
@@ -310,6 +322,13 @@ int coroutine_fn qcow2_zoned_open(BlockDriverState *bs,
     if (ret < 0) {
         error_prepend(errp, "Zoned header extension: ");
         return ret;
+    }
+    if (header->backing_file_offset &&
+        !(s->incompatible_features & QCOW2_INCOMPAT_ZONED_SNAPSHOTS)) {
+        error_setg(errp, "A zoned image with a backing file must have "
+                   "incompatible feature bit %d (zoned snapshots or backing "
+                   "file) set", QCOW2_INCOMPAT_ZONED_SNAPSHOTS_BITNR);
+        return -EINVAL;
     }
     table = qcow2_zoned_load_table(bs, h, bs->total_sectors *
                                    BDRV_SECTOR_SIZE, errp);

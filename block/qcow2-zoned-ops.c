@@ -159,6 +159,27 @@ static void coroutine_fn op_drain(Qcow2Zoned *z, const ZonedOp *op, bool reads)
 }
 
 /*
+ * Where the backing file ends to show in the zone that starts at @start: at the
+ * zone's pointer there.
+ */
+static uint64_t coroutine_fn GRAPH_RDLOCK base_end(BlockDriverState *bs,
+                                                   uint64_t start)
+{
+    BlockDriverState *base = bs->backing ? bs->backing->bs : NULL;
+    BlockZoneDescriptor zone;
+    unsigned int nr = 1;
+
+    if (!base) {
+        return UINT64_MAX;
+    }
+    if (start >= base->total_sectors * BDRV_SECTOR_SIZE) {
+        return start;
+    }
+    return bdrv_co_zone_report(base, start, &nr, &zone) < 0 || !nr ?
+           UINT64_MAX : zone.wp;
+}
+
+/*
  * Before the entries of a finish are changed: the rest of each zone reads as
  * zeros, and all of its data is durable.  But first nothing on disk exposes
  * what is zeroed.
@@ -189,7 +210,10 @@ op_finish_data(BlockDriverState *bs, Qcow2Zoned *z, const ZonedOp *op)
             behind |= qcow2_zoned_pointer(z->pointers, zone) < end;
         }
         if (wp < end) {
-            ret = qcow2_zoned_zeroize(bs, wp, end - wp, flags);
+            uint64_t start = zone_rules_start(z->rules, zone);
+
+            ret = qcow2_zoned_zeroize(bs, wp, end - wp, base_end(bs, start),
+                                      flags);
             if (ret < 0) {
                 return ret;
             }

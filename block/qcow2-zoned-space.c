@@ -18,34 +18,36 @@
 /* One look at an L2 slice covers at most this much: whole clusters */
 #define LOOK_MAX            (1 * GiB)
 
-/* Is there anything that zeroing has to change? */
-static bool GRAPH_RDLOCK space_not_zero(BlockDriverState *bs,
-                                        QCow2SubclusterType type)
+/* What a stretch of the disk has; see space_has() */
+enum {
+    HAS_DATA    = 1,            /* of its own, which may be other than zeros */
+    HAS_BASE    = 2,            /* none of its own: a backing file shows */
+    HAS_CLUSTER = 4,            /* of the image file, that can be given back */
+};
+
+/* Does what is of @type have any of @what? */
+static bool space_has(unsigned what, QCow2SubclusterType type)
 {
     switch (type) {
     case QCOW2_SUBCLUSTER_ZERO_PLAIN:
-    case QCOW2_SUBCLUSTER_ZERO_ALLOC:
         return false;
+    case QCOW2_SUBCLUSTER_ZERO_ALLOC:
+        return what & HAS_CLUSTER;
     case QCOW2_SUBCLUSTER_UNALLOCATED_PLAIN:
+        return what & HAS_BASE;
     case QCOW2_SUBCLUSTER_UNALLOCATED_ALLOC:
-        /* A backing file would show; today zoned images have none. */
-        return bs->backing;
+        return what & (HAS_BASE | HAS_CLUSTER);
     default:
-        return true;
+        return what & (HAS_DATA | HAS_CLUSTER);
     }
 }
 
-/* Are there clusters of the image file that can be given back? */
-static bool space_has_cluster(BlockDriverState *bs, QCow2SubclusterType type)
+bool qcow2_zoned_has_base(BlockDriverState *bs)
 {
-    return type != QCOW2_SUBCLUSTER_UNALLOCATED_PLAIN &&
-           type != QCOW2_SUBCLUSTER_ZERO_PLAIN;
-}
+    BDRVQcow2State *s = bs->opaque;
 
-static bool GRAPH_RDLOCK
-space_not_zero_or_has_cluster(BlockDriverState *bs, QCow2SubclusterType type)
-{
-    return space_not_zero(bs, type) || space_has_cluster(bs, type);
+    /* It may be attached later. */
+    return bs->backing || s->image_backing_file;
 }
 
 static bool space_has_l2_table(BlockDriverState *bs, uint64_t offset)
@@ -57,20 +59,21 @@ static bool space_has_l2_table(BlockDriverState *bs, uint64_t offset)
 }
 
 /*
- * Find what is @wanted in [*@offset, @end), but look no further than to the end
- * of the first L2 slice that is there.  Moves *@offset to it, and returns its
- * length; 0: there is none below the new *@offset.  s->lock is held.
+ * Find what has any of @what in [*@offset, @end), but look no further than to
+ * the end of the first L2 slice that is there.  Moves *@offset to it, and
+ * returns its length; 0: there is none below the new *@offset.  s->lock is
+ * held.
  */
 static int64_t coroutine_fn GRAPH_RDLOCK
 space_find(BlockDriverState *bs, uint64_t *offset, uint64_t end,
-           bool (*wanted)(BlockDriverState *bs, QCow2SubclusterType type))
+           unsigned what)
 {
     BDRVQcow2State *s = bs->opaque;
     uint64_t slice = (uint64_t)s->l2_slice_size << s->cluster_bits;
     uint64_t table = (uint64_t)s->l2_size << s->cluster_bits;
     uint64_t found = 0;
 
-    if (!wanted(bs, QCOW2_SUBCLUSTER_UNALLOCATED_PLAIN)) {
+    if (!(what & HAS_BASE)) {
         while (*offset < end && !space_has_l2_table(bs, *offset)) {
             *offset = ROUND_UP(*offset + 1, table);
         }
@@ -88,7 +91,7 @@ space_find(BlockDriverState *bs, uint64_t *offset, uint64_t end,
         if (ret < 0) {
             return ret;
         }
-        if (wanted(bs, type)) {
+        if (space_has(what, type)) {
             found += n;
         } else if (found) {
             break;
@@ -104,7 +107,8 @@ space_find(BlockDriverState *bs, uint64_t *offset, uint64_t end,
  * may be writing to, does not read as zeros yet.
  */
 static int coroutine_fn GRAPH_RDLOCK
-space_write_zeros(BlockDriverState *bs, uint64_t offset, uint64_t bytes)
+space_write_zeros(BlockDriverState *bs, uint64_t offset, uint64_t bytes,
+                  unsigned what)
 {
     BDRVQcow2State *s = bs->opaque;
     g_autofree void *buf = g_malloc0(MIN(bytes, ZERO_BUFFER));
@@ -128,7 +132,7 @@ space_write_zeros(BlockDriverState *bs, uint64_t offset, uint64_t bytes)
         if (ret < 0) {
             return ret;
         }
-        if (space_not_zero(bs, type)) {
+        if (space_has(what, type)) {
             qemu_iovec_init_buf(&qiov, buf, n);
             ret = qcow2_co_pwritev_part(bs, offset, n, &qiov, 0, 0);
             if (ret < 0) {
@@ -144,7 +148,7 @@ space_write_zeros(BlockDriverState *bs, uint64_t offset, uint64_t bytes)
 /* Mark [@offset, @end), whole subclusters, as zeros where they are not yet. */
 static int coroutine_fn GRAPH_RDLOCK
 space_mark_zeros(BlockDriverState *bs, uint64_t offset, uint64_t end,
-                 BdrvRequestFlags flags)
+                 unsigned what, BdrvRequestFlags flags)
 {
     BDRVQcow2State *s = bs->opaque;
     bool unmap = flags & BDRV_REQ_MAY_UNMAP;
@@ -160,8 +164,7 @@ space_mark_zeros(BlockDriverState *bs, uint64_t offset, uint64_t end,
              */
             qcow2_wait_for_dependencies(bs, offset, end - offset);
             n = space_find(bs, &offset, end,
-                           unmap ? space_not_zero_or_has_cluster
-                                 : space_not_zero);
+                           unmap ? what | HAS_CLUSTER : what);
             if (n > 0) {
                 ret = qcow2_subcluster_zeroize(bs, offset, n,
                                                unmap ? BDRV_REQ_MAY_UNMAP : 0);
@@ -173,7 +176,7 @@ space_mark_zeros(BlockDriverState *bs, uint64_t offset, uint64_t end,
         if (ret == -ENOTSUP) {
             /* There is part of a compressed cluster, without subclusters. */
             n = MIN(n, ROUND_UP(offset + 1, s->cluster_size) - offset);
-            ret = space_write_zeros(bs, offset, n);
+            ret = space_write_zeros(bs, offset, n, what);
         }
         if (ret < 0) {
             return ret;
@@ -183,22 +186,43 @@ space_mark_zeros(BlockDriverState *bs, uint64_t offset, uint64_t end,
     return 0;
 }
 
-int coroutine_fn
-qcow2_zoned_zeroize(BlockDriverState *bs, uint64_t offset, uint64_t bytes,
-                    BdrvRequestFlags flags)
+/* The same for what has any of @what alone */
+static int coroutine_fn GRAPH_RDLOCK
+zeroize(BlockDriverState *bs, uint64_t offset, uint64_t end, unsigned what,
+        BdrvRequestFlags flags)
 {
     BDRVQcow2State *s = bs->opaque;
-    uint64_t end = offset + bytes;
     uint64_t from = MIN(ROUND_UP(offset, s->subcluster_size), end);
     uint64_t to = end == bs->total_sectors * BDRV_SECTOR_SIZE ?
                   end : MAX(QEMU_ALIGN_DOWN(end, s->subcluster_size), from);
-    int ret = space_write_zeros(bs, offset, from - offset);
+    int ret = space_write_zeros(bs, offset, from - offset, what);
 
     if (ret >= 0) {
-        ret = space_mark_zeros(bs, from, to, flags);
+        ret = space_mark_zeros(bs, from, to, what, flags);
     }
     if (ret >= 0) {
-        ret = space_write_zeros(bs, to, end - to);
+        ret = space_write_zeros(bs, to, end - to, what);
+    }
+    return ret;
+}
+
+int coroutine_fn
+qcow2_zoned_zeroize(BlockDriverState *bs, uint64_t offset, uint64_t bytes,
+                    uint64_t base_end, BdrvRequestFlags flags)
+{
+    BDRVQcow2State *s = bs->opaque;
+    uint64_t end = offset + bytes;
+    int ret = 0;
+
+    if (qcow2_zoned_has_base(bs) && base_end > offset) {
+        uint64_t split = base_end < end ?
+                         MIN(ROUND_UP(base_end, s->cluster_size), end) : end;
+
+        ret = zeroize(bs, offset, split, HAS_DATA | HAS_BASE, flags);
+        offset = split;
+    }
+    if (ret >= 0 && offset < end) {
+        ret = zeroize(bs, offset, end, HAS_DATA, flags);
     }
     return ret == -ENOTSUP ? -EIO : ret;
 }
@@ -216,7 +240,7 @@ qcow2_zoned_unmap(BlockDriverState *bs, uint64_t offset, uint64_t bytes)
         WITH_QEMU_LOCK_GUARD(&s->lock) {
             /* As in space_mark_zeros(): the look has to last. */
             qcow2_wait_for_dependencies(bs, offset, end - offset);
-            n = space_find(bs, &offset, end, space_has_cluster);
+            n = space_find(bs, &offset, end, HAS_CLUSTER);
             if (n > 0) {
                 ret = qcow2_cluster_discard(bs, offset, n,
                                             QCOW2_DISCARD_REQUEST,

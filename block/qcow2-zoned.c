@@ -101,6 +101,8 @@ void qcow2_zoned_refresh_limits(BlockDriverState *bs)
     bl->zoned = BLK_Z_HM;
     bl->zone_mgmt_durable = true;
     bl->zone_size = z->hdr.zone_size;
+    bl->zone_capacity = z->hdr.zone_capacity;
+    bl->nr_conventional = z->hdr.nr_conventional;
     bl->nr_zones = z->hdr.nr_zones;
     bl->max_active_zones = z->hdr.max_active;
     bl->max_open_zones = z->hdr.max_open ?: z->hdr.max_active;
@@ -310,7 +312,8 @@ settle_failed_write(BlockDriverState *bs, Qcow2Zoned *z, ZoneWrite *w)
     }
 
     if (w->stage == ZONE_WRITE_ZEROS) {
-        int zeros = qcow2_zoned_zeroize(bs, w->start, w->bytes, 0);
+        int zeros = qcow2_zoned_zeroize(bs, w->start, w->bytes, UINT64_MAX,
+                                        0);
 
         if (zeros < 0) {
             warn_no_zeros(bs, z, w, zeros);
@@ -440,7 +443,7 @@ qcow2_zoned_co_pwrite_zeroes(BlockDriverState *bs, int64_t offset,
                 flags &= ~BDRV_REQ_MAY_UNMAP;
             }
         }
-        ret = qcow2_zoned_zeroize(bs, offset, bytes, flags);
+        ret = qcow2_zoned_zeroize(bs, offset, bytes, UINT64_MAX, flags);
     }
     return end_write(bs, z, &w, flags, ret);
 }

@@ -20,12 +20,20 @@ static const struct {
     const char *why;
 } zoned_refusals[BDRV_ZONED_OP__MAX] = {
     [BDRV_ZONED_OP_BACKING] = {
-        "a backing file",
-        "data below a write pointer must be in the zoned image itself",
+        "another backing file",
+        "its write pointers are those of the one that it was made with",
+    },
+    [BDRV_ZONED_OP_COMMIT] = {
+        "commit",
+        "the write pointers of the backing file would not move with the data",
+    },
+    [BDRV_ZONED_OP_STREAM] = {
+        "streaming",
+        "the job does not write at write pointers",
     },
     [BDRV_ZONED_OP_AS_BACKING] = {
-        "being a backing file",
-        "an overlay is not zoned and would hide the zones from the guest",
+        "being the backing file of an image without zones",
+        "it would hide the zones from the guest",
     },
     [BDRV_ZONED_OP_SHRINK] = {
         "being made smaller here",
@@ -63,6 +71,13 @@ static const struct {
     },
 };
 
+/* A name that nobody gave the node says less than its file's */
+static const char *name_of(BlockDriverState *bs)
+{
+    return bs->node_name[0] == '#' && bs->filename[0] ? bs->filename
+                                                      : bs->node_name;
+}
+
 bool bdrv_zoned_refuse(BlockDriverState *bs, BdrvZonedOp op, Error **errp)
 {
     assert(op >= 0 && op < BDRV_ZONED_OP__MAX && zoned_refusals[op].what);
@@ -72,10 +87,7 @@ bool bdrv_zoned_refuse(BlockDriverState *bs, BdrvZonedOp op, Error **errp)
         return false;
     }
 
-    /* A name that nobody gave the node says less than its file's */
-    error_setg(errp, "Zoned node '%s' does not support %s: %s",
-               bs->node_name[0] == '#' && bs->filename[0] ? bs->filename
-                                                          : bs->node_name,
+    error_setg(errp, "Zoned node '%s' does not support %s: %s", name_of(bs),
                zoned_refusals[op].what, zoned_refusals[op].why);
     return true;
 }
@@ -83,6 +95,42 @@ bool bdrv_zoned_refuse(BlockDriverState *bs, BdrvZonedOp op, Error **errp)
 int bdrv_zoned_check(BlockDriverState *bs, BdrvZonedOp op, Error **errp)
 {
     return bdrv_zoned_refuse(bs, op, errp) ? -ENOTSUP : 0;
+}
+
+bool bdrv_zoned_refuse_backing(BlockDriverState *bs, BlockDriverState *backing,
+                               Error **errp)
+{
+    const BlockLimits *a = &bs->bl, *b = &backing->bl;
+    const char *what = NULL;
+    uint64_t mine = 0, other = 0;
+
+    if (a->zoned != BLK_Z_HM) {
+        return bdrv_zoned_refuse(backing, BDRV_ZONED_OP_AS_BACKING, errp);
+    }
+    if (b->zoned != BLK_Z_HM) {
+        error_setg(errp, "Zoned node '%s' cannot have the backing file '%s', "
+                   "which has no zones", name_of(bs), name_of(backing));
+        return true;
+    }
+    if (a->zone_size != b->zone_size) {
+        what = "zone size";
+        mine = a->zone_size;
+        other = b->zone_size;
+    } else if (a->zone_capacity != b->zone_capacity) {
+        what = "zone capacity";
+        mine = a->zone_capacity;
+        other = b->zone_capacity;
+    } else if (a->nr_conventional != b->nr_conventional) {
+        what = "number of conventional zones";
+        mine = a->nr_conventional;
+        other = b->nr_conventional;
+    }
+    if (what) {
+        error_setg(errp, "Zoned node '%s' must have the %s of its backing file "
+                   "'%s': it is %" PRIu64 ", there it is %" PRIu64,
+                   name_of(bs), what, name_of(backing), mine, other);
+    }
+    return what;
 }
 
 bool bdrv_zoned_refuse_copy_job(BlockDriverState *bs, MirrorSyncMode sync,

@@ -44,7 +44,13 @@ qcow2_zoned_open(BlockDriverState *bs, const struct QCowHeader *header,
                  const QDict *options, int flags, Error **errp);
 
 /* The name of a feature of the image that no zoned image can have, or NULL */
-const char *qcow2_zoned_unsupported(BlockDriverState *bs, bool backing);
+const char *qcow2_zoned_unsupported(BlockDriverState *bs);
+
+/*
+ * The incompatible features that are to stand in the header, by the snapshots
+ * and the backing file that the image has now.
+ */
+uint64_t qcow2_zoned_features(BlockDriverState *bs);
 
 /*
  * The option lazy-refcounts=on for an open image; while an image is being
@@ -86,12 +92,12 @@ bool qcow2_zoned_check_create_opts(const QDict *qdict, Error **errp);
 
 /*
  * Set *@bytes to the size of the write-pointer table (whole clusters; 0 without
- * zones) of a new image of @version, with the options @opts of -o and (@backing)
- * a backing file.  Checks like qcow2_zoned_check_create().
+ * zones) of a new image of @version with the options @opts of -o.  Checks like
+ * qcow2_zoned_check_create().
  */
-bool qcow2_zoned_measure(QemuOpts *opts, int version, bool backing,
-                         uint64_t disk_size, uint64_t cluster_size,
-                         uint64_t *bytes, Error **errp);
+bool qcow2_zoned_measure(QemuOpts *opts, int version, uint64_t disk_size,
+                         uint64_t cluster_size, uint64_t *bytes,
+                         Error **errp);
 
 /*
  * Make the new image @bs, which has got its final size, a zoned one: write the

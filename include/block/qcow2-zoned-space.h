@@ -17,19 +17,23 @@
 
 #include "block/block_int.h"
 
+/* Does a backing file show where nothing is allocated, or will it? */
+bool GRAPH_RDLOCK qcow2_zoned_has_base(BlockDriverState *bs);
+
 /*
  * Make [@offset, @offset + @bytes), whole sectors, read as zeros.  Parts that
  * read as zeros already are left alone, whole (sub)clusters are marked as zeros
- * in their L2 entries, and zeros are written over the rest.  With
- * BDRV_REQ_MAY_UNMAP in @flags, clusters that lie whole in the range are given
- * back.
+ * in their L2 entries, and zeros are written over the rest.  If there is a
+ * backing file it reads as zeros from @base_end on (UINT64_MAX: that is not
+ * known).  With BDRV_REQ_MAY_UNMAP in @flags, clusters that lie whole in the
+ * range are given back.
  *
  * Never -ENOTSUP: the generic layer would answer that with a write of its own,
  * which would meet a write pointer that has moved on.
  */
 int coroutine_fn GRAPH_RDLOCK
 qcow2_zoned_zeroize(BlockDriverState *bs, uint64_t offset, uint64_t bytes,
-                    BdrvRequestFlags flags);
+                    uint64_t base_end, BdrvRequestFlags flags);
 
 /*
  * Give the clusters of [@offset, @offset + @bytes) back to the host.  The range

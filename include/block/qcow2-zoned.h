@@ -87,6 +87,18 @@ int coroutine_fn GRAPH_RDLOCK
 qcow2_zoned_co_zone_append(BlockDriverState *bs, int64_t *offset,
                            QEMUIOVector *qiov, BdrvRequestFlags flags);
 
+/*
+ * .bdrv_co_zone_import: zones, all empty, with nothing in flight, get the write
+ * pointers and, in memory, the open states of @zones; conventional ones are
+ * left out, and those beyond the end.  Limits may be exceeded by active zones,
+ * not by open ones.  The pointers are durable after the next flush.  Returns 0,
+ * -EINVAL for a pointer that the zone cannot have, or -EBUSY for a zone that is
+ * not empty; those before it have been imported then.
+ */
+int coroutine_fn GRAPH_RDLOCK
+qcow2_zoned_co_zone_import(BlockDriverState *bs,
+                           const BlockZoneDescriptor *zones, unsigned int nr);
+
 /* .bdrv_co_flush_to_os: the table is written after the data below it. */
 int coroutine_fn GRAPH_RDLOCK
 qcow2_zoned_co_flush_to_os(BlockDriverState *bs);

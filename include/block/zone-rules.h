@@ -382,6 +382,13 @@ void zone_rules_resize(ZoneRules *zr, uint64_t disk_size, uint32_t nr_zones,
                        const uint64_t *rest);
 
 /*
+ * Zone @i, empty and with nothing in flight, gets the write pointer @wp
+ * (absolute, in its capacity) and, as far as it fits that, @state; it may be
+ * one active zone too many, but not one open zone.
+ */
+void zone_rules_import(ZoneRules *zr, uint32_t i, uint64_t wp, ZoneState state);
+
+/*
  * Other limits, 0 for none.  If more zones are open than may be, those written
  * longest ago are closed, and then those that were opened.  More zones may be
  * active than the limit allows; no other is activated then.

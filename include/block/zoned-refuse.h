@@ -15,8 +15,10 @@
 #include "qapi/qapi-types-block-core.h"
 
 typedef enum BdrvZonedOp {
-    BDRV_ZONED_OP_BACKING,          /* have a backing file */
-    BDRV_ZONED_OP_AS_BACKING,       /* be one */
+    BDRV_ZONED_OP_BACKING,          /* get another backing file */
+    BDRV_ZONED_OP_COMMIT,           /* be committed */
+    BDRV_ZONED_OP_STREAM,           /* get the data of its backing file */
+    BDRV_ZONED_OP_AS_BACKING,       /* be that of a node without zones */
     BDRV_ZONED_OP_SHRINK,
     BDRV_ZONED_OP_COPY_ON_READ,
     BDRV_ZONED_OP_COMPRESSED_WRITE,
@@ -37,6 +39,13 @@ bool bdrv_zoned_refuse(BlockDriverState *bs, BdrvZonedOp op, Error **errp);
 
 /* The same for callers that return an errno: -ENOTSUP or 0. */
 int bdrv_zoned_check(BlockDriverState *bs, BdrvZonedOp op, Error **errp);
+
+/*
+ * Where @backing becomes the backing file of @bs: true, with an error that
+ * names both, if only one of them has host-managed zones, or other ones.
+ */
+bool bdrv_zoned_refuse_backing(BlockDriverState *bs, BlockDriverState *backing,
+                               Error **errp);
 
 /*
  * For jobs that copy @bs, with @sync, into an image that they make first: true,

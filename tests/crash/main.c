@@ -780,6 +780,9 @@ static bool faults_mode(void)
     c.snap = 1;
     ok &= faults_of("snapshots", &c, snapshots);
     c.snap = 0;
+    c.base = 1;
+    ok &= faults_of("overlay", &c, one_upon_another);
+    c.base = 0;
     c.unmap = 1;
     c.cluster = 16 * 1024;
     c.fua = 0;
@@ -860,6 +863,7 @@ static bool planted_item(Batch *batch, unsigned item, Report *r)
             c.ext = 512;
         }
         c.snap = p->snap;
+        c.base = p->base;
         c.unmap = p->unmap;
         c.depth = p->inject && !p->deep ? 0 : 6;
         w = workload_generate(&c, opt.seed * 7919 + item, 0);

@@ -58,6 +58,11 @@ static const char snaps[] =
     "w2@0.9 f0@0.0 Y0@0.0 r1@0.0 w1@0.90 w3@0.9 f0@0.0 D0@0.0 w1@0.7 w3@0.9 "
     "f0@0.0 S0@0.0 X0@0.0 w1@0.30 f0@0.0 Y0@0.0 w1@0.1 f0@0.0";
 
+/* What hides the base, in zones that have data there */
+static const char over[] =
+    "w1@0.9 f0@0.0 r1@0.0 z1@0.256 f0@0.0 r2@0.0 F2@0.0 f0@0.0 b0@0.0 r3@0.0 "
+    "Z3@0.100 w3@0.9 f0@0.0 r1@0.0 w1@0.9 F1@0.0 f0@0.0";
+
 const PlantedFault planted_faults[] = {
     { "raise-before-data", "a flush raises entries before data is durable" },
     { "table-before-maps", "entries go before what maps their data" },
@@ -121,6 +126,10 @@ const PlantedFault planted_faults[] = {
       .ops = snaps, .snap = true },
     { "unmap-frees-shared", "a reset frees what a snapshot holds",
       .ops = snaps, .snap = true, .unmap = true },
+    { "finish-shows-base", "a finish in an overlay leaves the base's data",
+      .ops = over, .base = true },
+    { "zeros-show-base", "zeros in an overlay leave the base's data",
+      .ops = over, .base = true },
     { NULL }
 };
 

@@ -24,6 +24,7 @@ typedef struct PlantedFault {
     bool extents;               /* zones of several extents */
     bool grow;                  /* the disk becomes longer */
     bool snap;                  /* it has snapshots */
+    bool base;                  /* it is an overlay */
 } PlantedFault;
 
 /* Empty in the program that holds the driver as it is shipped */

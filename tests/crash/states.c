@@ -705,7 +705,7 @@ static bool judge_epochs(Judge *j)
         }
     }
     g_ptr_array_sort(events, entry_order);
-    j->begin = 0;
+    j->begin = j->run->begin;
     for (unsigned f = 0; f <= events->len; f++) {
         const LogEntry *next = f < events->len ? events->pdata[f] : NULL;
         bool ok;
@@ -743,7 +743,8 @@ static void print_requests(const Workload *w, const Run *run)
         const OracleOp *op = &g_array_index(run->ops, OracleOp, i);
 
         printf("# request %3u: %c%u 0x%" PRIx64 "+0x%" PRIx64 "%s, %d..%d%s"
-               "%s\n", op->id, g_array_index(w->ops, GenOp, op->id - 1).c,
+               "%s\n", op->id, op->id <= w->ops->len ?
+               g_array_index(w->ops, GenOp, op->id - 1).c : '*',
                op->first, op->offset, op->bytes, op->fua ? " FUA" : "",
                op->submit, op->ack, op->ret ? " " : "",
                op->ret ? strerror(-op->ret) : "");

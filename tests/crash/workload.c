@@ -44,6 +44,7 @@ static const struct {
     { "fua", offsetof(Config, fua) },
     { "grow", offsetof(Config, grow) },
     { "snap", offsetof(Config, snap) },
+    { "base", offsetof(Config, base) },
 };
 
 static uint32_t *config_field(const Config *c, unsigned i)
@@ -89,6 +90,7 @@ const char *const axis_name[] = {
     "limit 2", "cluster 4K", "cluster 2M", "extended L2", "encryption",
     "discard=unmap", "writethrough", "second pass", "many zones", "one by one",
     "extents", "no FUA", "growth", "snapshots",
+    "overlay",
 };
 const unsigned nr_axes = ARRAY_SIZE(axis_name);
 
@@ -159,6 +161,9 @@ static void config_vary(Config *c, unsigned axis, Rnd *r)
     case 18:
         c->snap = 1;
         break;
+    case 19:
+        c->base = 1;
+        break;
     }
 }
 
@@ -175,7 +180,8 @@ static bool pair_exists(unsigned a, unsigned b)
     }
     /* One limit or the other; subclusters need 16 KiB */
     return !(a == 4 && b == 5) && !(a == 6 && b == 8) && !(a == 8 && b == 13) &&
-           !(a == 8 && b == 15) && !(a == 17 && b == 18);
+           !(a == 8 && b == 15) && !(a == 17 && b >= 18) &&
+           !(a == 12 && b == 19);
 }
 
 static unsigned pick_axes(unsigned n, unsigned axes[2])
@@ -279,6 +285,72 @@ static char *config_create_options(const Config *c)
                         "encrypt.iter-time=1");
     }
     return g_string_free(s, false);
+}
+
+/* The base of overlays is in a slot of its own. */
+#define BASE_SLOT   2
+#define BASE_ID     0xfd0000u   /* ids of the writes that fill it */
+
+/* Make an image with some data in most zones, and note how that came. */
+static bool base_create(const Config *c, Run *run, Rnd *r, Error **errp)
+{
+    Config base = *c;
+    BlockBackend *blk;
+
+    base.base = base.luks = base.extl2 = base.act = base.open = base.wt = 0;
+    if (!image_create(&base, BASE_SLOT, errp)) {
+        return false;
+    }
+    blk = image_open(&base, BASE_SLOT, true, errp);
+    if (!blk) {
+        return false;
+    }
+    for (unsigned i = 0; i < run->nr_zones; i++) {
+        const OracleZone *z = &run->zones[i];
+        OracleOp op = {
+            .type = ORACLE_WRITE, .id = BASE_ID + i, .first = i, .nr = 1,
+            .offset = z->start, .made_for = z->start,
+            .bytes = rnd(r, 4) ? SECTOR * (1 + rnd(r, z->capacity / SECTOR))
+                               : z->capacity,
+        };
+        g_autofree uint8_t *buf = g_malloc(op.bytes);
+
+        if (rnd(r, 5) == 0 || (run->nr_zones > 8 && i % 37 > 3)) {
+            continue;
+        }
+        oracle_pattern(buf, op.id, op.offset, op.bytes);
+        op.submit = memfile_tick();
+        op.ret = blk_pwrite(blk, op.offset, op.bytes, buf, 0);
+        op.ack = memfile_tick();
+        if (op.ret < 0) {
+            error_setg(errp, "Could not fill zone %u of the base", i);
+            break;
+        }
+        g_array_append_val(run->ops, op);
+    }
+    if (!*errp) {
+        OracleOp op = { .type = ORACLE_FLUSH, .id = BASE_ID + run->nr_zones };
+
+        op.submit = memfile_tick();
+        op.ret = blk_flush(blk);
+        op.ack = memfile_tick();
+        g_array_append_val(run->ops, op);
+    }
+    blk_unref(blk);
+    return !*errp;
+}
+
+static bool overlay_create(const Config *c, unsigned slot, Error **errp)
+{
+    g_autofree char *opts = config_create_options(c);
+    g_autofree char *name = g_strdup_printf("memfile:%u", slot);
+    g_autofree char *base = g_strdup_printf("memfile:%u", BASE_SLOT);
+    Error *err = NULL;
+
+    bdrv_img_create(name, "qcow2", base, "qcow2", opts, c->size, 0, true,
+                    &err);
+    error_propagate(errp, err);
+    return !err;
 }
 
 bool image_create(const Config *c, unsigned slot, Error **errp)
@@ -1233,8 +1305,11 @@ Run *workload_run(const Workload *w, char **why)
     rn.busy = g_new0(unsigned, run->nr_zones + 1);
     for (unsigned i = 0; i < run->nr_zones; i++) {
         rn.wp[i] = run->zones[i].start;
+        rn.unsure[i] = w->cfg.base;
     }
-    if (!image_create(&w->cfg, 0, &err)) {
+    if (w->cfg.base ? !base_create(&w->cfg, run, &rn.rnd, &err) ||
+                      !overlay_create(&w->cfg, 0, &err)
+                    : !image_create(&w->cfg, 0, &err)) {
         goto bad;
     }
     for (unsigned i = 0; i < w->cfg.pass; i++) {
@@ -1252,6 +1327,7 @@ Run *workload_run(const Workload *w, char **why)
     }
     run->base = memimg_clone(slot->img);
     memset(slot->count, 0, sizeof(slot->count));
+    run->begin = memfile_tick();
     slot->logging = true;
     slot->delay = w->cfg.depth > 0;
     slot->delay_reads = 64;

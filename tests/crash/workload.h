@@ -30,6 +30,7 @@ typedef struct Config {
     uint32_t fua;               /* the file knows FUA */
     uint32_t grow;              /* its size before it becomes longer; 0: size */
     uint32_t snap;              /* with snapshots */
+    uint32_t base;              /* an overlay, of an image with data */
 } Config;
 
 /*
@@ -109,6 +110,7 @@ typedef struct Run {
     GArray *snaps;              /* SnapEvent */
     uint64_t *final;            /* write pointers before the close */
     MemImg *base;               /* the file before the first operation */
+    int begin;                  /* time before the first operation */
     int end;                    /* time after the last operation's answer */
     int closed;                 /* time after the close */
     bool close_failed;

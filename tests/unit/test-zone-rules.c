@@ -1185,6 +1185,35 @@ static void test_other_limits(void)
     zone_rules_free(zr);
 }
 
+static void test_import(void)
+{
+    ZoneRules *zr = new_rules(4, 2);
+
+    zone_rules_import(zr, A, at(A) + PART, ZONE_STATE_EXPLICIT_OPEN);
+    zone_rules_import(zr, B, at(B) + CAP, ZONE_STATE_CLOSED);
+    zone_rules_import(zr, C, at(C), ZONE_STATE_EXPLICIT_OPEN);
+    /* No more may be open, but more may be active. */
+    zone_rules_import(zr, D, at(D) + PART, ZONE_STATE_IMPLICIT_OPEN);
+    zone_rules_import(zr, E, at(E), ZONE_STATE_IMPLICIT_OPEN);
+    g_assert_cmpint(state(zr, A), ==, EO);
+    g_assert_cmpint(state(zr, B), ==, FU);
+    g_assert_cmpint(state(zr, C), ==, EO);
+    g_assert_cmpint(state(zr, D), ==, CL);
+    g_assert_cmpint(state(zr, E), ==, EM);
+    g_assert_cmpuint(wp(zr, A), ==, PART);
+    g_assert_cmpuint(zone_rules_frontier(zr, A), ==, at(A) + PART);
+    g_assert_cmpuint(zone_rules_acknowledged(zr, D), ==, at(D) + PART);
+    put(zr, A, PART);
+    g_assert_cmpuint(wp(zr, A), ==, 2 * PART);
+    zone_rules_free(zr);
+
+    zr = new_rules(0, 0);
+    zone_rules_import(zr, D, at(D) + PART, ZONE_STATE_IMPLICIT_OPEN);
+    g_assert_cmpint(state(zr, D), ==, IO);
+    put(zr, D, PART);
+    zone_rules_free(zr);
+}
+
 static void test_errors_are_told_apart(void)
 {
     static const int errors[] = {
@@ -1258,6 +1287,7 @@ int main(int argc, char **argv)
         { "geometry/grow/used", test_grow_used },
         { "geometry/grow/at-rest", test_grow_at_rest },
         { "limits/others", test_other_limits },
+        { "geometry/import", test_import },
         { "geometry/cut", test_cut },
         { "geometry/shrink", test_shrink },
         { "geometry/shrink/within-an-open-zone", test_shrink_open_zone },

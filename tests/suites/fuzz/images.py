@@ -66,6 +66,8 @@ KINDS = (
     ('cluster_size=4k', '4M', ('write -P 1 0 20k', 'write -P 2 3M 4k'),
      ('zone_reset 0 1M', 'write -P 3 0 8k', 'write -P 4 1M 40k')),
 )
+# One more is an overlay of the first.
+OVERLAY = len(KINDS)
 SNAPSHOT = 'snap'
 USE = ('zone_report 0 99', 'read 0 1M', 'read 1M 1M', 'write -P 9 0 64k',
        'write -P 9 3M 64k', 'flush', 'zone_append -p 1M 4k',
@@ -98,6 +100,13 @@ def use(path, commands, *options):
 
 
 def make_image(path, kind):
+    if kind == OVERLAY:
+        status, output = tool('qemu-img', 'create', '-f', 'qcow2', '-b',
+                              'valid-0', '-F', 'qcow2', path)
+        if status == 0:
+            status, output = use(path, ('write -P 5 1088k 64k',
+                                        'zone_reset 5M 1M', 'write -z 5M 8k'))
+        return status == 0 and 'failed' not in output, output
     options, size, fill, *more = KINDS[kind]
     options = 'zoned=on,zone.size=1M' + (',' + options if options else '')
     status, output = tool('qemu-img', 'create', '-f', 'qcow2', '-o', options,
@@ -189,7 +198,7 @@ class Run:
         self.kinds = []
 
     def prepare(self):
-        for kind in range(len(KINDS)):
+        for kind in range(len(KINDS) + 1):
             path = os.path.join(self.folder, f'valid-{kind}')
             good, output = make_image(path, kind)
             if not good:
