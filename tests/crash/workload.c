@@ -1143,7 +1143,9 @@ static void submit_next(Runner *rn)
             oracle_pattern(rq->buf, op.id, op.offset, op.bytes);
         }
     }
-    op.no_gap = rn->w->fail_errno && rn->w->fail_kind == FOP_GROWTH;
+    /* Zeros in an overlay take clusters, and not in the turn of the write. */
+    op.no_gap = rn->w->fail_errno && rn->w->fail_kind == FOP_GROWTH &&
+                !(rn->w->cfg.base && op.type == ORACLE_ZEROES);
     op.submit = memfile_tick();
     g_array_append_val(rn->run->ops, op);
     for (unsigned i = 0; i < MAX(op.nr, 1); i++) {
@@ -1312,7 +1314,8 @@ Run *workload_run(const Workload *w, char **why)
                     : !image_create(&w->cfg, 0, &err)) {
         goto bad;
     }
-    for (unsigned i = 0; i < w->cfg.pass; i++) {
+    /* In an overlay the base has data under the new. */
+    for (unsigned i = 0; !w->cfg.base && i < w->cfg.pass; i++) {
         BlockBackend *blk = image_open(&w->cfg, 0, true, &err);
 
         ok = blk && earlier_pass(blk, &w->cfg, &err);
